@@ -1,0 +1,283 @@
+"""Reverse-mode automatic differentiation: `backward` and `grad`.
+
+`backward` walks the graph that `tensor/op.py` recorded from the loss to the leaves and hands every op the
+gradient of its output, `dy`; the op answers with the gradients of its inputs (its vector-Jacobian product,
+VJP), and what arrives at a leaf is added to `leaf.grad`.
+
+Two facts keep this short:
+- ops are numbered as they are made, and an op's inputs always exist before it does. So descending order of
+  number *is* a topological order, and no recursion is needed: a graph 100,000 ops deep works.
+- everything that all ops have in common happens here, once: un-broadcasting, dtypes, accumulation, version
+  checks, hooks, freeing.
+
+Gradients of gradients are not supported, by decision: `Op.backward` works on raw arrays, so that a derivative may
+be a fused kernel, may use scratch memory in place and may free what it has used. A backward made of Tensors could be
+differentiated again, but each training step would pay for it, and every fused op would need a second, longer
+derivation. `create_graph=True` says so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from tensor import anomaly
+from tensor.devices import namespace
+from tensor.modes import state
+from tensor.op import Op, edge
+from tensor.tensor import Tensor, wrap
+
+NO_SECOND_ORDER = (
+    "create_graph=True is not supported: backward computes on raw arrays (fused, freed as it goes), so a "
+    "gradient cannot be differentiated again. For a second derivative, difference the gradient numerically."
+)
+
+
+def _check_versions(op: Op) -> None:
+    for name, counter, writes in op.saved:
+        if counter.writes != writes:
+            made = f" It was called at\n{op.where}" if op.where else " detect_anomaly() shows where it was called."
+            raise RuntimeError(
+                f"backward of {op.name} needs the value `{name}` that its forward saw, but that was changed in place "
+                f"{counter.writes - writes} time(s) since. Use an out-of-place operation (x = x + 1 for x += 1) or write "
+                f"to a clone().{made}"
+            )
+
+
+def _free(op: Op) -> None:
+    """Drop what `op` saved and its edges; a second backward through it then raises."""
+    vars(op).clear()
+    op.edges, op.saved = None, ()
+
+
+class _Pending:
+    """The gradient of one output, summed as its parts arrive; in place once the buffer is ours."""
+
+    __slots__ = ("owned", "total")
+
+    def __init__(self):
+        self.total, self.owned = None, False
+
+    def add(self, g):
+        if self.total is None:
+            self.total = g  # may be shared with other nodes: never written to
+        elif self.owned:
+            self.total += g
+        else:
+            self.total, self.owned = namespace(g).asarray(self.total + g), True
+
+
+def run_backward(roots: Sequence[Tensor], gradients: Sequence, *, retain_graph: bool = False, capture: Sequence = ()):
+    """Send `gradients` from `roots` through the graph.
+
+    Without `capture`, gradients are added to `.grad` of the leaves. With it (a sequence of Tensors), nothing
+    is accumulated and the list of their gradients is returned, None where a Tensor was not reached.
+    """
+    pending: dict = {}  # id of source -> one _Pending per output
+    start = [edge(root) for root in roots]
+    ops, leaves = _reachable(start)
+    for (source, nr, _, _), g in zip(start, gradients, strict=True):
+        _slots(pending, source)[nr].add(g)
+    wanted = {}  # (id of source, output number) -> gradient
+    for x in capture:
+        source, nr, _, _ = edge(x)
+        wanted[id(source), nr] = None
+
+    for op in ops:
+        slots = pending.pop(id(op), None)
+        if slots is None:
+            continue  # nothing flowed here: every path to it ended in a None gradient
+        dys = _output_gradients(op, slots)
+        for nr, dy in enumerate(dys):
+            if (id(op), nr) in wanted:
+                wanted[id(op), nr] = dy
+        _check_versions(op)
+        for target, g in zip(op.edges, _input_gradients(op, dys), strict=True):
+            if target is not None:
+                _slots(pending, target[0])[target[1]].add(g)
+        if not retain_graph:
+            _free(op)
+
+    for leaf in leaves:
+        slot = pending[id(leaf)][0] if id(leaf) in pending else None
+        if slot is None or slot.total is None:
+            continue
+        for hook in leaf._hooks or ():
+            _run_hook(hook, slot)
+        if (id(leaf), 0) in wanted:
+            wanted[id(leaf), 0] = slot.total
+        elif not capture:
+            _accumulate(leaf, slot)
+    return [wanted[id(source), nr] for source, nr, _, _ in map(edge, capture)]
+
+
+def _reachable(start) -> tuple[list[Op], list[Tensor]]:
+    """All ops behind `start`, newest first (a topological order), and all leaves."""
+    ops, leaves, seen = [], [], set()
+    stack = [e[0] for e in start]
+    while stack:
+        source = stack.pop()
+        if id(source) in seen:
+            continue
+        seen.add(id(source))
+        if isinstance(source, Tensor):
+            leaves.append(source)
+            continue
+        if source.edges is None:
+            raise RuntimeError(
+                f"backward a second time through {source.name}: its saved values were freed by the first. "
+                f"Pass retain_graph=True to the first backward, or compute the forward again."
+            )
+        ops.append(source)
+        stack.extend(e[0] for e in source.edges if e is not None)
+    ops.sort(key=lambda op: op.number, reverse=True)
+    return ops, leaves
+
+
+def _slots(pending: dict, source) -> list[_Pending]:
+    slots = pending.get(id(source))
+    if slots is None:
+        count = 1 if isinstance(source, Tensor) else len(source.outputs)
+        slots = pending[id(source)] = [_Pending() for _ in range(count)]
+    return slots
+
+
+def _output_gradients(op: Op, slots: list[_Pending]) -> list:
+    """dy of every output after its hooks; zeros for a floating output that nobody used."""
+    xp = namespace(*[slot.total for slot in slots])
+    dys = []
+    for nr, (slot, (shape, dtype)) in enumerate(zip(slots, op.outputs, strict=True)):
+        if slot.total is None and dtype.kind == "f":
+            slot.total = xp.zeros(shape, dtype)
+        for hook in (op.hooks or {}).get(nr, ()):
+            _run_hook(hook, slot)
+        kept = (op.retained or {}).get(nr, lambda: None)()
+        if kept is not None:
+            _accumulate(kept, slot)
+        dys.append(slot.total)
+    return dys
+
+
+def _input_gradients(op: Op, dys: list) -> list:
+    """Run `op.backward` and bring each gradient to its input's shape and dtype; None where none is wanted."""
+    grads = op.backward(*dys)
+    grads = list(grads) if isinstance(grads, tuple | list) else [grads]
+    if len(grads) != len(op.edges):
+        raise RuntimeError(f"{op.name}.backward returned {len(grads)} gradient(s) for {len(op.edges)} inputs")
+    for i, target in enumerate(op.edges):
+        if target is None:
+            grads[i] = None
+            continue
+        if grads[i] is None:
+            raise RuntimeError(f"{op.name} has no gradient rule for input {i}, which requires grad: detach() it")
+        _, _, shape, dtype = target
+        g = unbroadcast(namespace(dys[0], grads[i]).asarray(grads[i]), shape, op)
+        grads[i] = g if g.dtype == dtype else g.astype(dtype)
+    if state.anomaly:
+        anomaly.check_backward(op, dys, grads)
+    return grads
+
+
+def unbroadcast(g, shape: tuple[int, ...], op: Op):
+    """Sum `g` over the axes along which an input of `shape` was broadcast: the VJP of broadcasting."""
+    if g.shape == shape:
+        return g
+    extra = g.ndim - len(shape)
+    grown = tuple(i for i in range(g.ndim) if i < extra or (shape[i - extra] == 1 and g.shape[i] != 1))
+    summed = g.sum(axis=grown, keepdims=True) if grown else g
+    if extra < 0 or summed.shape[extra:] != shape:
+        raise RuntimeError(
+            f"{op.name}.backward returned a gradient of shape {g.shape} for an input of shape {shape}, "
+            f"and that is not a broadcast of it"
+        )
+    return summed.reshape(shape)
+
+
+def _run_hook(hook, slot: _Pending) -> None:
+    replacement = hook(wrap(slot.total))
+    slot.owned = False  # the hook may have kept the array
+    if replacement is not None:
+        if replacement.shape != slot.total.shape:
+            raise RuntimeError(
+                f"a hook returned a gradient of shape {replacement.shape}, expected {slot.total.shape}"
+            )
+        slot.total = replacement.array
+
+
+def _accumulate(x: Tensor, slot: _Pending) -> None:
+    """x.grad += gradient; the buffer becomes x's own, so a copy where it may be shared."""
+    if x.grad is None:
+        x.grad = wrap(slot.total if slot.owned else slot.total.copy())
+        slot.owned = False
+    else:
+        x.grad.array += slot.total
+        x.grad._counter.writes += 1
+
+
+def backward(y: Tensor, gradient: Tensor | None = None, retain_graph: bool = False, create_graph: bool = False) -> None:
+    """Add the gradient of `y` with respect to every leaf behind it to that leaf's `.grad`.
+
+    Args:
+        gradient: dL/dy, of y's shape; may be left out for a one-element `y` and is 1 then.
+        retain_graph: keep what the ops saved, so that `backward` may run again.
+        create_graph: not supported, raises.
+    Raises RuntimeError: `y` has no graph, is no scalar and `gradient` is missing, the graph was freed, or a
+        saved value was changed in place.
+    """
+    _check_root(y, create_graph)
+    run_backward([y], [_seed(y, gradient)], retain_graph=retain_graph)
+
+
+def grad(
+    outputs: Tensor | Iterable[Tensor],
+    inputs: Tensor | Iterable[Tensor],
+    grad_outputs: Tensor | Iterable[Tensor | None] | None = None,
+    retain_graph: bool = False,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """The gradients of sum(outputs · grad_outputs) with respect to `inputs`; no `.grad` is touched.
+
+    Returns one Tensor for each input. An input that the outputs do not depend on raises RuntimeError, or
+    gives None with `allow_unused=True`.
+    """
+    outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    if grad_outputs is None:
+        grad_outputs = [None] * len(outputs)
+    elif isinstance(grad_outputs, Tensor):
+        grad_outputs = [grad_outputs]
+    for y in outputs:
+        _check_root(y, create_graph)
+    for i, x in enumerate(inputs):
+        if not x.requires_grad:
+            raise RuntimeError(f"grad: input {i} does not require grad; call requires_grad_() before the forward pass")
+    seeds = [_seed(y, g) for y, g in zip(outputs, grad_outputs, strict=True)]
+    found = run_backward(outputs, seeds, retain_graph=retain_graph, capture=inputs)
+    for i, g in enumerate(found):
+        if g is None and not allow_unused:
+            raise RuntimeError(f"grad: the outputs do not depend on input {i}; allow_unused=True gives None for it")
+    return tuple(None if g is None else wrap(g.copy()) for g in found)
+
+
+def _check_root(y: Tensor, create_graph: bool) -> None:
+    if create_graph:
+        raise RuntimeError(NO_SECOND_ORDER)
+    if not y.requires_grad:
+        raise RuntimeError(
+            "backward on a Tensor that does not require grad: nothing behind it has requires_grad=True "
+            "(or it was computed under no_grad(), or detach()ed)"
+        )
+
+
+def _seed(y: Tensor, gradient: Tensor | None):
+    if gradient is None:
+        if math.prod(y.shape) != 1:
+            raise RuntimeError(
+                f"backward on a Tensor of shape {tuple(y.shape)} needs a gradient of that shape: "
+                f"pass backward(gradient=...), or reduce to a scalar with sum() or mean()"
+            )
+        return namespace(y.array).ones_like(y.array)
+    if gradient.shape != y.shape:
+        raise RuntimeError(f"the gradient has shape {tuple(gradient.shape)}, the Tensor {tuple(y.shape)}: they must agree")
+    return gradient.array.astype(y.array.dtype, copy=False)

@@ -1,0 +1,126 @@
+"""Where arrays live: NumPy on the CPU, CuPy on CUDA, and how to ask an array which of the two it is.
+
+CuPy is optional. Without it, or without a GPU, everything here works on the CPU and
+`cuda.is_available()` is False. Engine code never names `numpy` or `cupy` on data that it is handed:
+it asks `namespace(x)`.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import types
+
+import numpy as np
+
+
+class Device:
+    """A place for arrays: `device("cpu")`, `device("cuda")`, `device("cuda:1")`.
+
+    Two devices are equal where type and index are, and a device equals its own spelling:
+    `x.device == "cpu"`.
+    """
+
+    __slots__ = ("index", "type")
+
+    def __init__(self, spec: str | Device, index: int | None = None):
+        if isinstance(spec, Device):
+            spec, index = spec.type, spec.index
+        kind, _, number = str(spec).partition(":")
+        if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
+            raise RuntimeError(f"there is no device {spec!r}: use 'cpu', 'cuda' or 'cuda:N'")
+        self.type = kind
+        self.index = int(number) if number else index
+        if kind == "cuda" and self.index is None:
+            self.index = 0
+
+    def __eq__(self, other):
+        if isinstance(other, str):
+            other = Device(other)
+        return isinstance(other, Device) and (self.type, self.index) == (other.type, other.index)
+
+    def __hash__(self):
+        return hash((self.type, self.index))
+
+    def __str__(self):
+        return self.type if self.index is None else f"{self.type}:{self.index}"
+
+    def __repr__(self):
+        if self.index is None:
+            return f"device(type={self.type!r})"
+        return f"device(type={self.type!r}, index={self.index})"
+
+
+CPU = Device("cpu")
+
+
+@functools.cache
+def cupy_or_reason() -> types.ModuleType | str:
+    """The `cupy` module, or a sentence that says why it cannot be used here."""
+    if importlib.util.find_spec("cupy") is None:
+        return (
+            "CUDA needs CuPy, which is not installed: run `pip install tinygrad-gpt[cuda12]` "
+            "(or [cuda13], to match your driver)"
+        )
+    try:
+        import cupy
+
+        if cupy.cuda.runtime.getDeviceCount() == 0:
+            return "CuPy is installed, but there is no CUDA device on this machine"
+    except Exception as problem:  # CuPy raises many kinds here: no driver, a broken or mismatched toolkit
+        return f"CuPy is installed, but it finds no usable CUDA device: {problem}"
+    return cupy
+
+
+def cupy_module() -> types.ModuleType:
+    """The `cupy` module; RuntimeError with the way to get it where there is none."""
+    found = cupy_or_reason()
+    if isinstance(found, str):
+        raise RuntimeError(found)
+    return found
+
+
+def is_array(value) -> bool:
+    """Is `value` a raw NumPy or CuPy array (not a Tensor, not a NumPy scalar)?"""
+    return isinstance(value, np.ndarray) or type(value).__module__.partition(".")[0] == "cupy"
+
+
+def namespace(*values) -> types.ModuleType:
+    """The module (`numpy` or `cupy`) of the first array among `values`; Python scalars are passed over."""
+    for value in values:
+        if isinstance(value, np.ndarray):
+            return np
+        if is_array(value):
+            return cupy_module()
+    return np
+
+
+def array_module(device: Device) -> types.ModuleType:
+    """The module that makes arrays on `device`."""
+    return np if device.type == "cpu" else cupy_module()
+
+
+def device_of(array) -> Device:
+    """The Device that holds `array`."""
+    return CPU if isinstance(array, np.ndarray) else Device("cuda", array.device.id)
+
+
+def move(array, device: Device):
+    """`array` on `device`: itself if it lies there already, else a copy."""
+    if device_of(array) == device:
+        return array
+    if device.type == "cpu":
+        return array.get()
+    cupy = cupy_module()
+    if device.index >= cupy.cuda.runtime.getDeviceCount():
+        count = cupy.cuda.runtime.getDeviceCount()
+        raise RuntimeError(f"there is no {device}: this machine has {count} CUDA device(s), counted from 0")
+    with cupy.cuda.Device(device.index):
+        return cupy.asarray(array)
+
+
+def memory_owner(array):
+    """The array that owns the memory `array` looks at; `array` itself if it is not a view."""
+    while is_array(array.base):
+        array = array.base
+    return array

@@ -1,0 +1,80 @@
+"""Changing what a Tensor is made of: its dtype, its device; and the promotion rules that use it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tensor import dtypes
+from tensor.checks import broadcast_shape
+from tensor.devices import Device, device_of, move
+from tensor.op import Op
+from tensor.tensor import Tensor
+
+__all__ = ["to"]
+
+
+class Cast(Op):
+    """y = x in another dtype;  dx = dy (the base class brings dy back to x's dtype)."""
+
+    vjp = "dx = dy"
+
+    def forward(self, x, *, dtype):
+        return x.astype(dtype, copy=False)
+
+    def backward(self, dy):
+        return dy
+
+
+class Move(Op):
+    """y = x on another device;  dx = dy, moved back."""
+
+    vjp = "dx = dy"
+
+    def forward(self, x, *, device):
+        self.home = device_of(x)
+        return move(x, device)
+
+    def backward(self, dy):
+        return move(dy, self.home)
+
+
+def cast(x: Tensor, dtype) -> Tensor:
+    """x in `dtype`; x itself if it has that dtype already."""
+    return x if x.array.dtype == dtype else Cast.apply(x, dtype=dtypes.check_supported(dtype))
+
+
+def to(input: Tensor, *args, dtype=None, device=None, copy: bool = False) -> Tensor:
+    """input in another dtype and/or on another device: `x.to("cuda")`, `x.to(float64)`, `x.to(other)`.
+
+    Returns `input` itself where nothing changes, unless `copy=True`.
+    """
+    for a in args:
+        if isinstance(a, Tensor):
+            dtype, device = a.dtype, a.device
+        elif isinstance(a, str | Device) and str(a).partition(":")[0] in ("cpu", "cuda"):
+            device = a
+        else:
+            dtype = a
+    out = input if dtype is None else cast(input, np.dtype(dtype))
+    if device is not None and out.device != Device(device):
+        out = Move.apply(out, device=Device(device))
+    return out.clone() if copy and out is input else out
+
+
+def promote(name: str, *operands, to_float: bool = False) -> list:
+    """Bring Tensors and numbers to one dtype by PyTorch's rules, and check that their shapes broadcast.
+
+    Numbers come back as Python numbers: NumPy and CuPy let those take the array's dtype. With `to_float`
+    integers become the default floating-point dtype, as in true division.
+    """
+    tensors = [x for x in operands if isinstance(x, Tensor)]
+    if not tensors:
+        kinds = ", ".join(type(x).__name__ for x in operands)
+        raise TypeError(f"{name}: at least one operand must be a Tensor, got {kinds}")
+    target = dtypes.result_type(*operands)
+    if to_float and not dtypes.is_floating(target):
+        target = dtypes.get_default_dtype()
+    first = tensors[0].array.shape
+    if any(x.array.shape != first for x in tensors):
+        broadcast_shape(name, *[x.array.shape for x in tensors])
+    return [cast(x, target) if isinstance(x, Tensor) else target.type(x).item() for x in operands]

@@ -1,0 +1,165 @@
+"""The settings of a training run, and the presets that ship with the program."""
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from tinygrad_gpt.errors import InputError
+from tinygrad_gpt.model import GPTConfig
+from tinygrad_gpt.options import check_types, nearest, option, require
+
+DEFAULT_PRESET = "shakespeare-char-laptop"
+# What a resumed run cannot change: these decide what its weights and its data are.
+FIXED_BY_CHECKPOINT = (
+    *("input", "tokenizer", "vocab_file", "seed", "dtype"),
+    *("n_layer", "n_head", "n_embd", "block_size", "bias"),
+)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Settings of one run, in nanoGPT's names. The defaults are the laptop recipe.
+
+    Raises `InputError` with a sentence for a value that cannot work.
+    """
+
+    out_dir: str = option("out", "Run folder: checkpoints, metrics.jsonl, loss curve.", group="Run")
+    init_from: Literal["scratch", "resume"] = option(
+        "scratch", "scratch: new weights; resume: continue the run in out_dir (or the latest one)."
+    )
+    overwrite: bool = option(False, "Replace the run that out_dir already holds.")
+    seed: int = option(1337, "Seed of the weights, the batches and dropout.")
+    device: Literal["cpu", "cuda"] = option("cpu", "Where to compute.")
+    dtype: Literal["float32", "float64"] = option("float32", "Precision of weights and activations.")
+
+    input: str | None = option(None, "Text file (UTF-8) to train on. [default: Tiny Shakespeare]", group="Data")
+    tokenizer: Literal["char", "gpt2"] = option("char", "One token a character, or GPT-2's byte pairs.")
+    vocab_file: str | None = option(
+        None, "GPT-2's vocab.bpe, merges.txt or r50k_base.tiktoken, where tiktoken cannot fetch it."
+    )
+
+    n_layer: int = option(4, "Blocks.", group="Model")
+    n_head: int = option(4, "Attention heads in each block; divides n_embd.")
+    n_embd: int = option(128, "Channels.")
+    block_size: int = option(64, "Longest sequence the model sees, in tokens.")
+    dropout: float = option(0.0, "Probability that an activation is dropped in training.")
+    bias: bool = option(False, "Biases in the linear and norm layers, as in GPT-2.")
+
+    batch_size: int = option(12, "Sequences in one batch.", group="Steps")
+    gradient_accumulation_steps: int = option(1, "Batches whose mean gradient makes one step.")
+    max_iters: int = option(2000, "Steps in all.")
+
+    learning_rate: float = option(1e-3, "AdamW's step size, at its highest.", group="Optimizer")
+    decay_lr: bool = option(True, "Let the learning rate rise linearly, then fall as a cosine.")
+    warmup_iters: int = option(100, "Steps of the rise.")
+    lr_decay_iters: int | None = option(None, "Step at which the fall ends. [default: max_iters]")
+    min_lr: float | None = option(None, "Learning rate after the fall. [default: learning_rate / 10]")
+    weight_decay: float = option(0.1, "Pull of AdamW on matrices, per unit of learning rate.")
+    beta1: float = option(0.9, "AdamW's decay of the mean gradient, per step.")
+    beta2: float = option(0.99, "AdamW's decay of the mean squared gradient, per step.")
+    grad_clip: float = option(1.0, "Largest norm of the gradient; 0 for no limit.")
+
+    eval_interval: int = option(250, "Steps between two validations, each of which saves.", group="Reports")
+    eval_iters: int = option(20, "Batches of each split in a validation, always the same ones.")
+    log_interval: int = option(10, "Steps between two lines of metrics.jsonl.")
+    sample_tokens: int = option(500, "Tokens of the text printed at the end; 0 for none.")
+
+    def __post_init__(self):
+        check_types(self)
+        try:
+            self.model_config(vocab_size=1)
+        except ValueError as error:
+            raise InputError(f"{error}.") from None
+        for name in ("batch_size", "gradient_accumulation_steps", "max_iters", "eval_interval", "log_interval"):
+            require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}.")
+        for name in ("seed", "warmup_iters", "eval_iters", "sample_tokens", "weight_decay", "grad_clip"):
+            require(getattr(self, name) >= 0, f"{name} must not be negative, got {getattr(self, name)}.")
+        for name in ("beta1", "beta2"):
+            require(0.0 <= getattr(self, name) < 1.0, f"{name} must be in [0, 1), got {getattr(self, name)}.")
+        require(self.eval_iters >= 1, f"eval_iters must be at least 1, got {self.eval_iters}.")
+        require(self.learning_rate > 0.0, f"learning_rate must be above 0, got {self.learning_rate}.")
+        require(
+            0.0 <= self.final_lr <= self.learning_rate,
+            f"min_lr must be between 0 and learning_rate ({self.learning_rate}), got {self.min_lr}.",
+        )
+        require(
+            self.decay_iters >= self.warmup_iters,
+            f"lr_decay_iters ({self.decay_iters}) must not be less than warmup_iters ({self.warmup_iters}).",
+        )
+        require(
+            self.vocab_file is None or self.tokenizer == "gpt2",
+            "vocab_file is the vocabulary of --tokenizer=gpt2; a char tokenizer finds its own in the text.",
+        )
+
+    @property
+    def decay_iters(self) -> int:
+        if self.lr_decay_iters is None:
+            return max(self.max_iters, self.warmup_iters)  # a short trial run may end in the rise
+        return self.lr_decay_iters
+
+    @property
+    def final_lr(self) -> float:
+        return self.learning_rate / 10 if self.min_lr is None else self.min_lr
+
+    @property
+    def tokens_per_iter(self) -> int:
+        return self.gradient_accumulation_steps * self.batch_size * self.block_size
+
+    def model_config(self, vocab_size: int) -> GPTConfig:
+        return GPTConfig(
+            block_size=self.block_size,
+            vocab_size=vocab_size,
+            n_layer=self.n_layer,
+            n_head=self.n_head,
+            n_embd=self.n_embd,
+            dropout=self.dropout,
+            bias=self.bias,
+        )
+
+
+FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
+
+
+def preset_names() -> list[str]:
+    files = resources.files("tinygrad_gpt").joinpath("presets").iterdir()
+    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+
+
+def load_preset(name: str) -> dict[str, Any]:
+    """The settings in the preset `name`, or in the TOML file of that name; what it leaves out keeps its default.
+
+    Raises `InputError` for a preset that does not exist, a file that is not TOML, an unknown or ill-typed key.
+    """
+    if name in preset_names():
+        text = resources.files("tinygrad_gpt").joinpath("presets", f"{name}.toml").read_text("utf-8")
+    elif name.endswith(".toml"):
+        text = _read_toml(Path(name))
+    else:
+        raise InputError(
+            f"There is no preset {name}{nearest(name, preset_names())}: choose {', '.join(preset_names())} "
+            "or a file that ends in .toml."
+        )
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{name} is not valid TOML: {error}.") from None
+    for key in values:
+        if key not in FIELDS:
+            raise InputError(f"{name} sets {key}, which is not a setting{nearest(key, list(FIELDS))}.")
+    try:
+        TrainConfig(**values)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+    return values
+
+
+def _read_toml(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8 text, as TOML must be.") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
