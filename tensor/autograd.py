@@ -21,8 +21,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from tensor import anomaly
-from tensor.devices import namespace
+from tensor.devices import is_array, namespace
 from tensor.modes import state
 from tensor.op import Op, edge
 from tensor.tensor import Tensor, wrap
@@ -64,7 +66,8 @@ class _Pending:
         elif self.owned:
             self.total += g
         else:
-            self.total, self.owned = namespace(g).asarray(self.total + g), True
+            total = self.total + g
+            self.total, self.owned = total if is_array(total) else namespace(g).asarray(total), True
 
 
 def run_backward(roots: Sequence[Tensor], gradients: Sequence, *, retain_graph: bool = False, capture: Sequence = ()):
@@ -73,6 +76,11 @@ def run_backward(roots: Sequence[Tensor], gradients: Sequence, *, retain_graph: 
     Without `capture`, gradients are added to `.grad` of the leaves. With it (a sequence of Tensors), nothing
     is accumulated and the list of their gradients is returned, None where a Tensor was not reached.
     """
+    with np.errstate(all="ignore"):  # 1/0 in a derivative is inf, quietly, as in PyTorch
+        return _run_backward(roots, gradients, retain_graph, capture)
+
+
+def _run_backward(roots, gradients, retain_graph, capture):
     pending: dict = {}  # id of source -> one _Pending per output
     start = [edge(root) for root in roots]
     ops, leaves = _reachable(start)
@@ -88,10 +96,12 @@ def run_backward(roots: Sequence[Tensor], gradients: Sequence, *, retain_graph: 
         if slots is None:
             continue  # nothing flowed here: every path to it ended in a None gradient
         dys = _output_gradients(op, slots)
-        for nr, dy in enumerate(dys):
-            if (id(op), nr) in wanted:
-                wanted[id(op), nr] = dy
-        _check_versions(op)
+        if wanted:
+            for nr, dy in enumerate(dys):
+                if (id(op), nr) in wanted:
+                    wanted[id(op), nr] = dy
+        if op.saved:
+            _check_versions(op)
         for target, g in zip(op.edges, _input_gradients(op, dys), strict=True):
             if target is not None:
                 _slots(pending, target[0])[target[1]].add(g)
@@ -144,18 +154,18 @@ def _slots(pending: dict, source) -> list[_Pending]:
 
 def _output_gradients(op: Op, slots: list[_Pending]) -> list:
     """dy of every output after its hooks; zeros for a floating output that nobody used."""
-    xp = namespace(*[slot.total for slot in slots])
-    dys = []
-    for nr, (slot, (shape, dtype)) in enumerate(zip(slots, op.outputs, strict=True)):
+    for nr, slot in enumerate(slots):
+        shape, dtype = op.outputs[nr]
         if slot.total is None and dtype.kind == "f":
-            slot.total = xp.zeros(shape, dtype)
-        for hook in (op.hooks or {}).get(nr, ()):
-            _run_hook(hook, slot)
-        kept = (op.retained or {}).get(nr, lambda: None)()
-        if kept is not None:
-            _accumulate(kept, slot)
-        dys.append(slot.total)
-    return dys
+            slot.total = namespace(*[s.total for s in slots]).zeros(shape, dtype)
+        if op.hooks:
+            for hook in op.hooks.get(nr, ()):
+                _run_hook(hook, slot)
+        if op.retained and nr in op.retained:
+            kept = op.retained[nr]()
+            if kept is not None:
+                _accumulate(kept, slot)
+    return [slot.total for slot in slots]
 
 
 def _input_gradients(op: Op, dys: list) -> list:
@@ -171,7 +181,9 @@ def _input_gradients(op: Op, dys: list) -> list:
         if grads[i] is None:
             raise RuntimeError(f"{op.name} has no gradient rule for input {i}, which requires grad: detach() it")
         _, _, shape, dtype = target
-        g = unbroadcast(namespace(dys[0], grads[i]).asarray(grads[i]), shape, op)
+        g = grads[i] if is_array(grads[i]) else namespace(*dys).asarray(grads[i])
+        if g.shape != shape:
+            g = unbroadcast(g, shape, op)
         grads[i] = g if g.dtype == dtype else g.astype(dtype)
     if state.anomaly:
         anomaly.check_backward(op, dys, grads)
@@ -180,8 +192,6 @@ def _input_gradients(op: Op, dys: list) -> list:
 
 def unbroadcast(g, shape: tuple[int, ...], op: Op):
     """Sum `g` over the axes along which an input of `shape` was broadcast: the VJP of broadcasting."""
-    if g.shape == shape:
-        return g
     extra = g.ndim - len(shape)
     grown = tuple(i for i in range(g.ndim) if i < extra or (shape[i - extra] == 1 and g.shape[i] != 1))
     summed = g.sum(axis=grown, keepdims=True) if grown else g

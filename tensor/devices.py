@@ -121,6 +121,6 @@ def move(array, device: Device):
 
 def memory_owner(array):
     """The array that owns the memory `array` looks at; `array` itself if it is not a view."""
-    while is_array(array.base):
-        array = array.base
+    while (base := array.base) is not None and is_array(base):
+        array = base
     return array

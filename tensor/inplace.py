@@ -114,7 +114,7 @@ def _take_history(x: Tensor, op: Op | None, nr: int, requires_grad: bool) -> Non
         overwrite.needs = [before._requires_grad, requires_grad]
         if any(overwrite.needs):
             after = _with_history(parent, None, 0, False)
-            _record(overwrite, [before, value], [after])
+            _record(overwrite, [before, value], [before, value], [after])
             _take_history(parent, after._op, after._nr, True)
         else:
             _take_history(parent, None, 0, False)

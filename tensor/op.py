@@ -11,8 +11,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
+import numpy as np
+
 from tensor import anomaly
-from tensor.devices import device_of, is_array, memory_owner, namespace
+from tensor.devices import is_array, memory_owner, namespace
 from tensor.modes import state
 from tensor.tensor import Tensor, wrap
 
@@ -57,25 +59,35 @@ class Op:
         """Run the op on `inputs` (Tensors and Python scalars) and record it if an input requires grad."""
         op = cls()
         grad_enabled = state.grad_enabled
-        op.needs = [isinstance(x, Tensor) and grad_enabled and x.requires_grad for x in inputs]
-        arrays = [x.array if isinstance(x, Tensor) else x for x in inputs]
-        if len(arrays) > 1:
-            _check_devices(cls, arrays)
-        result = op.forward(*arrays, **params)
+        tensors, arrays, op.needs = [], [], []
+        for x in inputs:
+            if isinstance(x, Tensor):
+                tensors.append(x)
+                arrays.append(x.array)
+                op.needs.append(grad_enabled and x.requires_grad)
+            else:
+                arrays.append(x)
+                op.needs.append(False)
+        if len(tensors) > 1:
+            _check_devices(cls, tensors)
+        with np.errstate(all="ignore"):  # log(0) is -inf, quietly, as in PyTorch
+            result = op.forward(*arrays, **params)
         several = isinstance(result, tuple)
-        xp = namespace(*arrays)
-        results = [xp.asarray(r) for r in (result if several else (result,))]
+        results = result if several else (result,)
+        results = [r if is_array(r) else namespace(*arrays).asarray(r) for r in results]
         if state.anomaly:
             anomaly.check_forward(op, [*arrays, *params.values()], results)
-        outputs = tuple([_wrap_output(r, cls, inputs, params, nr) for nr, r in enumerate(results)])
-        if True in op.needs and any(r.dtype.kind == "f" for r in results):
+        outputs = [wrap(r) for r in results]
+        for nr, y in enumerate(outputs):
+            _mark_view(y, tensors, (cls, inputs, params, nr))
+        if True in op.needs and any([r.dtype.kind == "f" for r in results]):
             if cls.backward is None:
                 raise RuntimeError(
                     f"{cls.__name__} has no gradient rule, and an input of it requires grad: "
                     f"call it on x.detach() or under no_grad()"
                 )
-            _record(op, inputs, outputs)
-        return outputs if several else outputs[0]
+            _record(op, inputs, tensors, outputs)
+        return tuple(outputs) if several else outputs[0]
 
     def __repr__(self):
         return f"<{type(self).__name__}>"
@@ -86,36 +98,38 @@ class Op:
         return type(self).__name__
 
 
-def _check_devices(cls, arrays) -> None:
-    kinds = {type(a) for a in arrays if is_array(a)}
-    if len(kinds) > 1:
-        places = " and ".join(str(device_of(a)) for a in arrays if is_array(a))
-        raise RuntimeError(
-            f"{cls.__name__}: the inputs are on different devices ({places}); move one with .to('cuda') or .to('cpu')"
-        )
+def _check_devices(cls, tensors: Sequence[Tensor]) -> None:
+    first = type(tensors[0].array)
+    for x in tensors:
+        if type(x.array) is not first:
+            places = " and ".join(str(x.device) for x in tensors)
+            raise RuntimeError(
+                f"{cls.__name__}: the inputs are on different devices ({places}): "
+                f"move one with .to('cuda') or .to('cpu')"
+            )
 
 
-def _wrap_output(array, cls, inputs, params, nr) -> Tensor:
-    """A Tensor around `array`; if it looks at the memory of an input, it shares that input's version counter."""
-    output = wrap(array)
-    owner = array if array.base is None else memory_owner(array)
-    for x in inputs:
-        if isinstance(x, Tensor) and memory_owner(x.array) is owner:
-            output._counter = x._counter
-            output._view = (x, cls, inputs, params, nr) if state.grad_enabled else (x, None)
-            output._seen = x._counter.writes
-            break
-    return output
+def _mark_view(y: Tensor, tensors: Sequence[Tensor], how: tuple) -> None:
+    """If `y` looks at the memory of an input, let it share that input's write counter and remember its parent."""
+    if y.array.base is None and y.array is not tensors[0].array:
+        return  # it owns fresh memory
+    owner = memory_owner(y.array)
+    for x in tensors:
+        if memory_owner(x.array) is owner:
+            y._counter = x._counter
+            y._view = (x, *how) if state.grad_enabled else (x, None)
+            y._seen = x._counter.writes
+            return
 
 
-def _record(op: Op, inputs: Sequence, outputs: Sequence[Tensor]) -> None:
+def _record(op: Op, inputs: Sequence, tensors: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
     """Make `op` a node of the graph: number it, point it at its inputs, note the versions of what it saved."""
     op.number = next(_numbers)
-    op.edges = tuple([edge(x) if need else None for x, need in zip(inputs, op.needs, strict=True)])
+    op.edges = [edge(x) if need else None for x, need in zip(inputs, op.needs, strict=True)]
     op.outputs = [(y.array.shape, y.array.dtype) for y in outputs]
     op.hooks = op.retained = None
     op.where = anomaly.call_site() if state.anomaly else None
-    op.saved = _watch(op, [x for x in inputs if isinstance(x, Tensor)] + list(outputs))
+    op.saved = _watch(op, [*tensors, *outputs])
     for nr, y in enumerate(outputs):
         if y.array.dtype.kind == "f":
             y._op, y._nr, y._requires_grad = op, nr, True
@@ -123,21 +137,19 @@ def _record(op: Op, inputs: Sequence, outputs: Sequence[Tensor]) -> None:
 
 def edge(x: Tensor):
     """Where the gradient of `x` goes: (source, output number, shape, dtype); the source is an Op, or the leaf `x`."""
-    x.refresh_view()
-    if x._op is not None:
-        return x._op, x._nr, x.array.shape, x.array.dtype
-    return x, 0, x.array.shape, x.array.dtype
+    op = x.grad_fn
+    return (x if op is None else op), x._nr, x.array.shape, x.array.dtype
 
 
 def _watch(op: Op, tensors: Sequence[Tensor]) -> list:
-    """(name, counter, version) of every array that `op` saved and that shares memory with one of `tensors`."""
+    """(name, counter, writes so far) of every array that `op` saved and that shares memory with one of `tensors`."""
     watched = []
     for name, value in vars(op).items():
-        for array in value if isinstance(value, tuple | list) else (value,):
+        for array in value if isinstance(value, (tuple, list)) else (value,):
             if is_array(array):
                 owner = memory_owner(array)
-                for t in tensors:
-                    if memory_owner(t.array) is owner:
-                        watched.append((name, t._counter, t._counter.writes))
+                for x in tensors:
+                    if memory_owner(x.array) is owner:
+                        watched.append((name, x._counter, x._counter.writes))
                         break
     return watched

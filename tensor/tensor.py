@@ -17,10 +17,7 @@ from tensor.devices import CPU, Device, array_module, device_of, is_array, move
 class _WriteCounter:
     """How often a piece of memory was written in place; shared by all Tensors that look at it."""
 
-    __slots__ = ("writes",)
-
-    def __init__(self):
-        self.writes = 0
+    writes = 0
 
 
 class Tensor:
@@ -57,7 +54,8 @@ class Tensor:
 
     @property
     def requires_grad(self) -> bool:
-        self.refresh_view()
+        if self._view is not None:
+            self.refresh_view()
         return self._requires_grad
 
     @requires_grad.setter
@@ -79,7 +77,8 @@ class Tensor:
 
     @property
     def grad_fn(self):
-        self.refresh_view()
+        if self._view is not None:
+            self.refresh_view()
         return self._op
 
     @property
@@ -88,7 +87,7 @@ class Tensor:
 
     def refresh_view(self) -> None:
         """Take this view again from its parent if the memory was written since, so that its graph is true."""
-        if self._view is None or self._seen == self._counter.writes:
+        if self._seen == self._counter.writes:
             return
         self._seen = self._counter.writes
         parent, cls, *how = self._view

@@ -71,10 +71,16 @@ def promote(name: str, *operands, to_float: bool = False) -> list:
     if not tensors:
         kinds = ", ".join(type(x).__name__ for x in operands)
         raise TypeError(f"{name}: at least one operand must be a Tensor, got {kinds}")
-    target = dtypes.result_type(*operands)
-    if to_float and not dtypes.is_floating(target):
+    first = tensors[0].array
+    same = True
+    for x in tensors:
+        same = same and x.array.dtype == first.dtype
+        if x.array.shape != first.shape:
+            broadcast_shape(name, *[x.array.shape for x in tensors])
+    if same and (first.dtype.kind == "f" or len(tensors) == len(operands)):
+        target = first.dtype  # the common case; numbers never widen a float
+    else:
+        target = dtypes.result_type(*operands)
+    if to_float and target.kind != "f":
         target = dtypes.get_default_dtype()
-    first = tensors[0].array.shape
-    if any(x.array.shape != first for x in tensors):
-        broadcast_shape(name, *[x.array.shape for x in tensors])
     return [cast(x, target) if isinstance(x, Tensor) else target.type(x).item() for x in operands]
