@@ -50,5 +50,5 @@ def check_backward(op, dys, grads) -> None:
     """Raise if the backward of `op` made a NaN or inf out of gradients that had none."""
     found = _first_made(dys, grads)
     if found:
-        where = f"; its forward was called at\n{op.where}" if op.where else "; run the forward in detect_anomaly() to see where"
-        raise RuntimeError(f"the backward of {op.name} made the first {found}{where}")
+        where = f"its forward was called at\n{op.where}" if op.where else "run the forward in detect_anomaly() too"
+        raise RuntimeError(f"the backward of {op.name} made the first {found}; {where}")

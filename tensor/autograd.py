@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,7 @@ def _check_versions(op: Op) -> None:
 def _free(op: Op) -> None:
     """Drop what `op` saved and its edges; a second backward through it then raises."""
     vars(op).clear()
-    op.edges, op.saved = None, ()
+    op.edges, op.saved = None, []
 
 
 class _Pending:
@@ -58,7 +59,8 @@ class _Pending:
     __slots__ = ("owned", "total")
 
     def __init__(self):
-        self.total, self.owned = None, False
+        self.total: Any = None
+        self.owned = False
 
     def add(self, g):
         if self.total is None:
@@ -170,6 +172,7 @@ def _output_gradients(op: Op, slots: list[_Pending]) -> list:
 
 def _input_gradients(op: Op, dys: list) -> list:
     """Run `op.backward` and bring each gradient to its input's shape and dtype; None where none is wanted."""
+    assert op.backward is not None and op.edges is not None  # or it would not have been recorded
     grads = op.backward(*dys)
     grads = list(grads) if isinstance(grads, tuple | list) else [grads]
     if len(grads) != len(op.edges):
@@ -208,9 +211,7 @@ def _run_hook(hook, slot: _Pending) -> None:
     slot.owned = False  # the hook may have kept the array
     if replacement is not None:
         if replacement.shape != slot.total.shape:
-            raise RuntimeError(
-                f"a hook returned a gradient of shape {replacement.shape}, expected {slot.total.shape}"
-            )
+            raise RuntimeError(f"a hook returned a gradient of shape {replacement.shape}, expected {slot.total.shape}")
         slot.total = replacement.array
 
 
@@ -289,5 +290,5 @@ def _seed(y: Tensor, gradient: Tensor | None):
             )
         return namespace(y.array).ones_like(y.array)
     if gradient.shape != y.shape:
-        raise RuntimeError(f"the gradient has shape {tuple(gradient.shape)}, the Tensor {tuple(y.shape)}: they must agree")
+        raise RuntimeError(f"the gradient has shape {gradient.shape}, the Tensor {y.shape}: they must agree")
     return gradient.array.astype(y.array.dtype, copy=False)

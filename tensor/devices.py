@@ -23,9 +23,10 @@ class Device:
 
     __slots__ = ("index", "type")
 
+    type: str
+    index: int | None
+
     def __init__(self, spec: str | Device, index: int | None = None):
-        if isinstance(spec, Device):
-            spec, index = spec.type, spec.index
         kind, _, number = str(spec).partition(":")
         if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
             raise RuntimeError(f"there is no device {spec!r}: use 'cpu', 'cuda' or 'cuda:N'")

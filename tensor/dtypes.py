@@ -89,11 +89,14 @@ def result_type(*operands) -> np.dtype:
     ranks: list[np.dtype | None] = [None, None, None]
     for x in operands:
         rank, d = (2, scalar_dtype(x)) if is_scalar(x) else (int(x.ndim == 0), x.dtype)
-        ranks[rank] = d if ranks[rank] is None else promote_types(ranks[rank], d)
-    result = None
+        before = ranks[rank]
+        ranks[rank] = d if before is None else promote_types(before, d)
+    result: np.dtype | None = None
     for d in ranks:
         if d is not None and (result is None or _category(d) > _category(result)):
             result = d
+    if result is None:
+        raise TypeError("result_type: needs at least one operand")
     return result
 
 

@@ -36,11 +36,12 @@ class Overwrite(Op):
     vjp = "dx = dy with v(dx) = 0;  dvalue = v(dy)"
 
     def __init__(self, view: type[Op], inputs, params, nr: int):
-        self.view, self.inputs, self.params, self.nr = view, [i for i in inputs if not isinstance(i, Tensor)], params, nr
+        self.view, self.params, self.nr = view, params, nr
+        self.scalars = [x for x in inputs if not isinstance(x, Tensor)]
 
     def take(self, array):
         """The view of `array`, as the view op takes it."""
-        viewed = self.view().forward(array, *self.inputs, **self.params)
+        viewed = self.view().forward(array, *self.scalars, **self.params)
         return viewed[self.nr] if isinstance(viewed, tuple) else viewed
 
     def backward(self, dy):
@@ -59,9 +60,11 @@ def assign(x: Tensor, result: Tensor, name: str) -> Tensor:
     if recording:
         _check_writable(x, name)
     if result.shape != x.shape:
-        raise RuntimeError(f"{name}: the result has shape {tuple(result.shape)}, and cannot be written into {tuple(x.shape)}")
+        raise RuntimeError(f"{name}: the result has shape {result.shape}, and cannot be written into {x.shape}")
     if not dtypes.can_cast(result.dtype, x.dtype):
-        raise RuntimeError(f"{name}: the result is {result.dtype} and cannot be written into {x.dtype}: convert x with .to() first")
+        raise RuntimeError(
+            f"{name}: the result is {result.dtype} and cannot be written into {x.dtype}: convert x with .to() first"
+        )
     if any(step == 0 and n > 1 for step, n in zip(x.array.strides, x.shape, strict=True)):
         raise RuntimeError(f"{name}: this is an expanded view, its elements share places in memory: clone() it first")
     if recording and result.is_leaf and result.requires_grad:
@@ -77,11 +80,12 @@ def assign(x: Tensor, result: Tensor, name: str) -> Tensor:
 
 def _rescue_saved(x: Tensor, op: Op | None) -> None:
     """Copy what `op` saved of x's memory before it is overwritten: `x *= b` needs the old x for b's gradient."""
-    if op is None or op.saved is None:
+    if op is None:
         return
     for name, counter, _ in op.saved:
         if counter is x._counter:
-            setattr(op, name, getattr(op, name).copy())
+            value = getattr(op, name)
+            setattr(op, name, [a.copy() for a in value] if isinstance(value, (tuple, list)) else value.copy())
     op.saved = [entry for entry in op.saved if entry[1] is not x._counter]
 
 
@@ -109,7 +113,8 @@ def _take_history(x: Tensor, op: Op | None, nr: int, requires_grad: bool) -> Non
     """x was just computed by output `nr` of `op`; tell the Tensors it is a view of."""
     if x._view is not None:
         parent, cls, inputs, params, view_nr = x._view
-        before, value = _with_history(parent, parent._op, parent._nr, parent._requires_grad), _with_history(x, op, nr, requires_grad)
+        before = _with_history(parent, parent._op, parent._nr, parent._requires_grad)
+        value = _with_history(x, op, nr, requires_grad)
         overwrite = Overwrite(cls, inputs, params, view_nr)
         overwrite.needs = [before._requires_grad, requires_grad]
         if any(overwrite.needs):

@@ -9,14 +9,16 @@ noting what must not change until backward. An op is left with its mathematics.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from tensor import anomaly
 from tensor.devices import is_array, memory_owner, namespace
 from tensor.modes import state
-from tensor.tensor import Tensor, wrap
+from tensor.tensor import Tensor, WriteCounter, wrap
 
 _numbers = itertools.count()
 
@@ -44,15 +46,35 @@ class Op:
     """
 
     # The engine's own fields are slots, so `vars(op)` holds just what `forward` saved.
-    __slots__ = ("__dict__", "__weakref__", "edges", "hooks", "needs", "number", "outputs", "retained", "saved", "where")
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "edges",
+        "hooks",
+        "needs",
+        "number",
+        "outputs",
+        "retained",
+        "saved",
+        "where",
+    )
 
     vjp = ""  # the formula of `backward`, one line, for people: explain(), docs, the explorer
+
+    needs: list[bool]  # for each input: does it want a gradient?
+    number: int  # ops are numbered as they are recorded
+    edges: list[tuple[Any, int, tuple[int, ...], np.dtype] | None] | None  # see `edge`; None once freed
+    outputs: list[tuple[tuple[int, ...], np.dtype]]  # shape and dtype of each output
+    saved: list[tuple[str, WriteCounter, int]]  # see `_watch`
+    hooks: dict[int, list] | None  # output number -> tensor hooks
+    retained: dict[int, weakref.ref[Tensor]] | None  # output number -> the Tensor that asked for retain_grad()
+    where: str | None  # the call site, recorded under detect_anomaly()
 
     def forward(self, *inputs, **params):
         """Compute the result from raw arrays."""
         raise TypeError(f"{type(self).__name__} has no forward: define `forward(self, *inputs, **params)`")
 
-    backward = None  # an op without one has no gradient rule
+    backward: Callable | None = None  # an op without one has no gradient rule
 
     @classmethod
     def apply(cls, *inputs, **params):

@@ -7,14 +7,16 @@ Only what a Tensor *is* stands here. What can be done with one lives in `tensor/
 from __future__ import annotations
 
 import weakref
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tensor import dtypes
 from tensor.devices import CPU, Device, array_module, device_of, is_array, move
+from tensor.modes import enable_grad
 
 
-class _WriteCounter:
+class WriteCounter:
     """How often a piece of memory was written in place; shared by all Tensors that look at it."""
 
     writes = 0
@@ -38,6 +40,30 @@ class Tensor:
 
     __array_priority__ = 1000  # lets `ndarray * Tensor` reach Tensor.__rmul__
 
+    array: Any
+    grad: Tensor | None
+    _op: Any
+    _view: tuple | None
+    _hooks: list | None
+
+    if TYPE_CHECKING:  # methods and operators are attached by tensor/methods.py
+
+        def __getattr__(self, name: str) -> Any: ...
+        def __getitem__(self, index) -> Tensor: ...
+        def __setitem__(self, index, value) -> None: ...
+        def __neg__(self) -> Tensor: ...
+        def __add__(self, other) -> Tensor: ...
+        def __radd__(self, other) -> Tensor: ...
+        def __sub__(self, other) -> Tensor: ...
+        def __rsub__(self, other) -> Tensor: ...
+        def __mul__(self, other) -> Tensor: ...
+        def __rmul__(self, other) -> Tensor: ...
+        def __truediv__(self, other) -> Tensor: ...
+        def __rtruediv__(self, other) -> Tensor: ...
+        def __pow__(self, other) -> Tensor: ...
+        def __rpow__(self, other) -> Tensor: ...
+        def __matmul__(self, other) -> Tensor: ...
+
     def __init__(self, data, dtype=None, device=None, requires_grad: bool = False):
         self._init(as_array(data, dtype, device, copy=True))
         if requires_grad:
@@ -48,7 +74,7 @@ class Tensor:
         self.grad = self._op = self._view = self._hooks = None
         self._nr = self._seen = 0
         self._requires_grad = False
-        self._counter = _WriteCounter()
+        self._counter = WriteCounter()
 
     # ------------------------------------------------------------------ the graph
 
@@ -67,9 +93,11 @@ class Tensor:
         if self.grad_fn is not None:
             if requires_grad:
                 return self
-            raise RuntimeError("requires_grad can only be switched off on leaves; use detach() for a computed Tensor")
+            raise RuntimeError("requires_grad can only be switched off on leaves: detach() a computed Tensor")
         if requires_grad and not dtypes.is_floating(self.dtype):
-            raise RuntimeError(f"only floating-point Tensors can require grad, this one is {self.dtype}: call .float() first")
+            raise RuntimeError(
+                f"only floating-point Tensors can require grad, this one is {self.dtype}: call .float() first"
+            )
         self._requires_grad = bool(requires_grad)
         if requires_grad:
             self._view = None  # from here on a leaf of its own
@@ -90,15 +118,12 @@ class Tensor:
         if self._seen == self._counter.writes:
             return
         self._seen = self._counter.writes
-        parent, cls, *how = self._view
-        if cls is None:  # taken under no_grad: outside the graph
+        if self._view is None or self._view[1] is None:  # taken under no_grad: outside the graph
             return
+        parent, cls, inputs, params, nr = self._view
         if not parent.requires_grad:
             self._op, self._nr, self._requires_grad = None, 0, False
             return
-        from tensor.modes import enable_grad
-
-        inputs, params, nr = how
         with enable_grad():
             again = cls.apply(*inputs, **params)
         again = again[nr] if isinstance(again, tuple) else again
@@ -117,8 +142,7 @@ class Tensor:
 
     @data.setter
     def data(self, value: Tensor) -> None:
-        self.array = value.array
-        self._counter.writes += 1
+        self.array, self._counter, self._view = value.array, value._counter, None
 
     def retain_grad(self) -> None:
         """Keep `.grad` of this computed Tensor too, as if it were a leaf."""
@@ -128,7 +152,7 @@ class Tensor:
             self._op.retained = {**(self._op.retained or {}), self._nr: weakref.ref(self)}
 
     def register_hook(self, hook) -> None:
-        """Call `hook(grad)` when the gradient of this Tensor is known; what it returns, if not None, replaces it."""
+        """Call `hook(grad)` when the gradient of this Tensor is known; a Tensor that it returns replaces it."""
         if not self.requires_grad:
             raise RuntimeError("register_hook() on a Tensor that does not require grad: it would never be called")
         if self._op is None:
@@ -292,15 +316,18 @@ def as_array(data, dtype=None, device=None, *, copy: bool = False):
     array = data if is_array(data) else np.asarray(data)
     if array.dtype.kind in "OUSV":
         raise TypeError(
-            f"cannot make a Tensor of {type(data).__name__} {str(data)[:60]}: rows must have equal lengths and hold numbers"
+            f"cannot make a Tensor of {type(data).__name__} {str(data)[:60]}: "
+            f"rows must have equal lengths and hold numbers"
         )
     if dtype is None:
-        weak = not hasattr(data, "dtype") and array.dtype.kind == "f"  # Python floats have no dtype of their own
-        dtype = dtypes.get_default_dtype() if weak or array.size == 0 and isinstance(data, list) else array.dtype
+        weak = not hasattr(data, "dtype") and array.dtype.kind == "f"  # Python floats bring no dtype
+        dtype = dtypes.get_default_dtype() if weak else array.dtype
     dtype = dtypes.check_supported(dtype)
     place = device_of(array) if device is None else Device(device)
     moved = move(array, place)
-    return array_module(place).array(moved, dtype=dtype) if copy and moved is array else moved.astype(dtype, copy=False)
+    if copy and moved is array:
+        return array_module(place).array(moved, dtype=dtype)
+    return moved.astype(dtype, copy=False)
 
 
 def _plain(data):
