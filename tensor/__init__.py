@@ -5,6 +5,7 @@ from tensor.autograd import grad as grad
 from tensor.create import *
 from tensor.devices import Device as device
 from tensor.dtypes import *
+from tensor.gradcheck import *
 from tensor.modes import (
     detect_anomaly,
     enable_grad,
@@ -15,8 +16,27 @@ from tensor.modes import (
 )
 from tensor.op import Op
 from tensor.ops.arithmetic import *
+from tensor.ops.bounds import *
+from tensor.ops.compare import *
+from tensor.ops.diagonal import *
+from tensor.ops.einsum import *
+from tensor.ops.erf import *
+from tensor.ops.extrema import *
+from tensor.ops.fill import *
+from tensor.ops.gather import *
+from tensor.ops.index import *
+from tensor.ops.join import *
+from tensor.ops.masks import *
 from tensor.ops.maths import *
 from tensor.ops.matmul import *
 from tensor.ops.reduce import *
+from tensor.ops.repeat import *
+from tensor.ops.rounding import *
+from tensor.ops.scan import *
 from tensor.ops.shape import *
+from tensor.ops.slices import *
+from tensor.ops.softmax import *
+from tensor.ops.sort import *
+from tensor.ops.split import *
+from tensor.ops.trigonometry import *
 from tensor.tensor import Tensor

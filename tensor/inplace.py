@@ -65,7 +65,7 @@ def assign(x: Tensor, result: Tensor, name: str) -> Tensor:
         raise RuntimeError(
             f"{name}: the result is {result.dtype} and cannot be written into {x.dtype}: convert x with .to() first"
         )
-    if any(step == 0 and n > 1 for step, n in zip(x.array.strides, x.shape, strict=True)):
+    if x.array.size and any(step == 0 and n > 1 for step, n in zip(x.array.strides, x.shape, strict=True)):
         raise RuntimeError(f"{name}: this is an expanded view, its elements share places in memory: clone() it first")
     if recording and result.is_leaf and result.requires_grad:
         result = Clone.apply(result)  # x must not pose as the leaf itself

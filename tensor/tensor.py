@@ -22,6 +22,17 @@ class WriteCounter:
     writes = 0
 
 
+class HookHandle:
+    """What `register_hook` returns: `remove()` takes the hook away again."""
+
+    def __init__(self, hooks: list, hook):
+        self.hooks, self.hook = hooks, hook
+
+    def remove(self) -> None:
+        if self.hook in self.hooks:
+            self.hooks.remove(self.hook)
+
+
 class Tensor:
     """`Tensor(data)` copies numbers, nested sequences or an array, as `tensor.tensor(data)` does.
 
@@ -151,15 +162,17 @@ class Tensor:
         if self._op is not None:
             self._op.retained = {**(self._op.retained or {}), self._nr: weakref.ref(self)}
 
-    def register_hook(self, hook) -> None:
+    def register_hook(self, hook) -> HookHandle:
         """Call `hook(grad)` when the gradient of this Tensor is known; a Tensor that it returns replaces it."""
         if not self.requires_grad:
             raise RuntimeError("register_hook() on a Tensor that does not require grad: it would never be called")
         if self._op is None:
-            self._hooks = [*(self._hooks or ()), hook]
+            hooks = self._hooks = self._hooks or []
         else:
-            hooks = self._op.hooks = self._op.hooks or {}
-            hooks.setdefault(self._nr, []).append(hook)
+            by_output = self._op.hooks = self._op.hooks or {}
+            hooks = by_output.setdefault(self._nr, [])
+        hooks.append(hook)
+        return HookHandle(hooks, hook)
 
     # ------------------------------------------------------------------ what it is
 

@@ -6,8 +6,8 @@ A checkpoint is a folder:
     optimizer.safetensors   AdamW's state, "INDEX.KEY" for parameter INDEX: step, exp_avg, exp_avg_sq
     state.json              settings, iteration, best loss, random states, tokenizer, format version
 
-A new one is written beside the old one and takes its place by two renames, so that a crash at any moment leaves
-a complete one: `NAME`, or, between the two renames, `NAME.old`.
+A new one is written beside the old one and takes its place by two renames, so that a crash at any moment
+leaves a complete one: `NAME`, or, between the two renames, `NAME.old`.
 """
 
 import json
@@ -17,12 +17,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import nn
 import numpy as np
-import tensor
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+import nn
+import tensor
 from tinygrad_gpt.errors import InputError
 from tinygrad_gpt.model import GPT, GPTConfig
 from tinygrad_gpt.paths import sync
@@ -70,6 +70,11 @@ def recover(folder: Path) -> None:
         os.rename(_old(folder), folder)
 
 
+def remove_checkpoint(folder: Path) -> None:
+    for path in (folder, _new(folder), _old(folder)):
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def load_state(folder: Path) -> State:
     """Read state.json. Raises `InputError` where there is no checkpoint, or one that cannot be read."""
     recover(folder)
@@ -94,7 +99,8 @@ def load_state(folder: Path) -> State:
 def load_model(folder: Path, state: State) -> GPT:
     """The checkpoint's model, in training mode on the CPU, in the precision that it was saved in."""
     weights = _load_arrays(folder / "model.safetensors")
-    model = GPT(GPTConfig(**state.model)).to(dtype=next(iter(weights.values())).dtype)
+    model = GPT(GPTConfig(**state.model))
+    model.to(dtype=next(iter(weights.values())).dtype)
     try:
         model.load_state_dict(weights | {"lm_head.weight": weights["transformer.wte.weight"]})
     except (KeyError, RuntimeError) as error:

@@ -14,9 +14,15 @@ from tinygrad_gpt.options import check_types, nearest, option, require
 DEFAULT_PRESET = "shakespeare-char-laptop"
 # What a resumed run cannot change: these decide what its weights and its data are.
 FIXED_BY_CHECKPOINT = (
-    *("input", "tokenizer", "vocab_file", "seed", "dtype"),
+    *("tokenizer", "vocab_file", "seed", "dtype"),
     *("n_layer", "n_head", "n_embd", "block_size", "bias"),
 )
+
+AT_LEAST_ONE = (
+    *("batch_size", "gradient_accumulation_steps", "max_iters"),
+    *("eval_interval", "eval_iters", "log_interval"),
+)
+NOT_NEGATIVE = ("seed", "warmup_iters", "sample_tokens", "weight_decay", "grad_clip")
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ class TrainConfig:
     device: Literal["cpu", "cuda"] = option("cpu", "Where to compute.")
     dtype: Literal["float32", "float64"] = option("float32", "Precision of weights and activations.")
 
-    input: str | None = option(None, "Text file (UTF-8) to train on. [default: Tiny Shakespeare]", group="Data")
+    input: str | None = option(None, "UTF-8 text file to train on. [default: Tiny Shakespeare]", group="Data")
     tokenizer: Literal["char", "gpt2"] = option("char", "One token a character, or GPT-2's byte pairs.")
     vocab_file: str | None = option(
         None, "GPT-2's vocab.bpe, merges.txt or r50k_base.tiktoken, where tiktoken cannot fetch it."
@@ -73,13 +79,12 @@ class TrainConfig:
             self.model_config(vocab_size=1)
         except ValueError as error:
             raise InputError(f"{error}.") from None
-        for name in ("batch_size", "gradient_accumulation_steps", "max_iters", "eval_interval", "log_interval"):
+        for name in AT_LEAST_ONE:
             require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}.")
-        for name in ("seed", "warmup_iters", "eval_iters", "sample_tokens", "weight_decay", "grad_clip"):
+        for name in NOT_NEGATIVE:
             require(getattr(self, name) >= 0, f"{name} must not be negative, got {getattr(self, name)}.")
         for name in ("beta1", "beta2"):
             require(0.0 <= getattr(self, name) < 1.0, f"{name} must be in [0, 1), got {getattr(self, name)}.")
-        require(self.eval_iters >= 1, f"eval_iters must be at least 1, got {self.eval_iters}.")
         require(self.learning_rate > 0.0, f"learning_rate must be above 0, got {self.learning_rate}.")
         require(
             0.0 <= self.final_lr <= self.learning_rate,
@@ -129,9 +134,9 @@ def preset_names() -> list[str]:
 
 
 def load_preset(name: str) -> dict[str, Any]:
-    """The settings in the preset `name`, or in the TOML file of that name; what it leaves out keeps its default.
+    """The settings in the preset `name`, or in the TOML file of that name; the others keep their defaults.
 
-    Raises `InputError` for a preset that does not exist, a file that is not TOML, an unknown or ill-typed key.
+    Raises `InputError` for a preset that does not exist, a file that is not TOML, a wrong key or value.
     """
     if name in preset_names():
         text = resources.files("tinygrad_gpt").joinpath("presets", f"{name}.toml").read_text("utf-8")

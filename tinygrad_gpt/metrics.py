@@ -18,8 +18,8 @@ FILE_NAME = "metrics.jsonl"
 class MetricsLog:
     """Appends lines to a run's metrics.jsonl, from iteration `start` on.
 
-    Lines at or after `start`, left by a run that went on past its last checkpoint, are dropped: the resumed run
-    writes them again, so that the file has no gap and no double.
+    Lines at or after `start`, left by a run that went on past its last checkpoint, are dropped: the resumed
+    run writes them again, so that the file has no gap and no double.
     """
 
     def __init__(self, folder: Path, start: int):
@@ -27,7 +27,7 @@ class MetricsLog:
         kept = [line for line in read_metrics(folder) if line["iter"] < start]
         with atomic_write(path) as file:
             file.write("".join(_line(record) for record in kept).encode("utf-8"))
-        self._file = open(path, "a", encoding="utf-8")
+        self._file = path.open("a", encoding="utf-8")
 
     def write(self, record: dict) -> None:
         self._file.write(_line(record))

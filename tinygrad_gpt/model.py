@@ -31,7 +31,7 @@ class GPTConfig:
     n_head: int = 12  # attention heads in each block
     n_embd: int = 768  # channels
     dropout: float = 0.0  # probability that an activation is dropped in training
-    bias: bool = True  # biases in the linear and norm layers, as GPT-2 has them; a little better and faster without
+    bias: bool = True  # biases in the linear and norm layers; GPT-2 has them, small models do well without
 
     def __post_init__(self):
         for name in ("block_size", "vocab_size", "n_layer", "n_head", "n_embd"):
@@ -53,7 +53,7 @@ class CausalSelfAttention(nn.Module):
         super().__init__()
         self.n_head = config.n_head
         self.dropout = config.dropout
-        self.c_attn = nn.Linear(config.n_embd, 3 * config.n_embd, bias=config.bias)  # queries, keys and values at once
+        self.c_attn = nn.Linear(config.n_embd, 3 * config.n_embd, bias=config.bias)  # q, k and v at once
         self.c_proj = nn.Linear(config.n_embd, config.n_embd, bias=config.bias)
         self.resid_dropout = nn.Dropout(config.dropout)
 
@@ -137,9 +137,9 @@ class GPT(nn.Module):
     def forward(self, idx: Tensor, targets: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """Score the next token at each position.
 
-        idx: token ids (B, T), int64. targets: the true next tokens (B, T), int64; -1 marks a position that
-        does not count. Returns logits (B, T, V) and the mean cross-entropy in nats; without targets, logits of
-        the last position only, (B, 1, V), and None.
+        idx: token ids (B, T), int64. targets: the true next tokens (B, T), int64; -1 marks a position
+        that does not count. Returns logits (B, T, V) and the mean cross-entropy in nats; without targets,
+        logits of the last position only, (B, 1, V), and None.
         """
         B, T = idx.shape
         self._check(idx)
@@ -159,9 +159,9 @@ class GPT(nn.Module):
         return logits, loss
 
     def _check(self, idx: Tensor) -> None:
-        T, ids = idx.shape[1], idx.array
-        if T > self.config.block_size:
-            raise ValueError(f"a sequence of {T} tokens is longer than the model's block_size, {self.config.block_size}")
+        length, ids = idx.shape[1], idx.array
+        if length > self.config.block_size:
+            raise ValueError(f"a sequence of {length} tokens is longer than the block_size, {self.config.block_size}")
         if ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < self.config.vocab_size:
             raise ValueError(
                 f"token ids go from {int(ids.min())} to {int(ids.max())}, "
@@ -177,7 +177,7 @@ class GPT(nn.Module):
         top_k: int | None = None,
         top_p: float | None = None,
     ) -> Tensor:
-        """Continue each sequence of idx (B, T) by max_new_tokens drawn tokens; returns (B, T + max_new_tokens).
+        """Continue each sequence of idx (B, T) by drawn tokens; returns (B, T + max_new_tokens).
 
         temperature: below 1 the likely tokens get likelier, above 1 less so; 0 always takes the likeliest.
         top_k: draw from the k likeliest tokens only. top_p: draw only from the fewest likeliest tokens
@@ -203,8 +203,8 @@ class GPT(nn.Module):
     ) -> nn.optim.AdamW:
         """AdamW that decays the matrices only.
 
-        Weight decay pulls on what multiplies activations: matrices and embeddings, of rank 2. A bias or a norm's
-        gain shifts or scales one channel; pulling it towards zero would only fight the normalisation.
+        Weight decay is for what multiplies activations: matrices and embeddings, of rank 2. A bias or a
+        norm's gain shifts or scales one channel; pulling it to zero would only fight the normalisation.
         """
         parameters = [p for p in self.parameters() if p.requires_grad]
         groups = [
@@ -214,7 +214,7 @@ class GPT(nn.Module):
         return nn.optim.AdamW(groups, lr=learning_rate, betas=betas)
 
     def get_num_params(self, non_embedding: bool = True) -> int:
-        """The number of parameters, by default without the position embedding (wte also is the head: it counts)."""
+        """The number of parameters, without the position embedding; wte counts, for it is the head too."""
         count = sum(p.numel() for p in self.parameters())
         return count - self.transformer.wpe.weight.numel() if non_embedding else count
 
@@ -241,7 +241,9 @@ def keep_likeliest(logits: Tensor, top_k: int | None, top_p: float | None) -> Te
             raise ValueError(f"top_p must be in (0, 1], got {top_p}")
         ordered, order = tensor.sort(logits, dim=-1, descending=True)  # (B, V), (B, V)
         p = F.softmax(ordered, dim=-1)
-        before = p.cumsum(dim=-1) - p  # (B, V) probability of everything likelier; 0 for the likeliest: it always stays
-        outside = tensor.zeros_like(order, dtype=tensor.bool).scatter(1, order, before >= top_p)  # (B, V) by token
+        # The probability of everything likelier: 0 for the likeliest token, so that it always stays.
+        before = p.cumsum(dim=-1) - p  # (B, V)
+        outside = tensor.zeros_like(order, dtype=tensor.bool)
+        outside = outside.scatter(1, order, before >= top_p)  # (B, V) back in the order of the tokens
         logits = logits.masked_fill(outside, -math.inf)
     return logits

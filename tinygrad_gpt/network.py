@@ -10,7 +10,8 @@ T = TypeVar("T")
 def call_within(seconds: float, function: Callable[[], T]) -> T:
     """`function()`, or `TimeoutError` after `seconds`.
 
-    A socket's own timeout does not cover the name lookup, which can hang for minutes; a thread left behind does.
+    A socket's own timeout does not cover the name lookup, which can hang for minutes; leaving a thread
+    behind does.
     """
     outcome: list = []
 

@@ -25,7 +25,7 @@ def plain_type(annotation: Any) -> Any:
 
 
 def check_types(settings: Any) -> None:
-    """Raise `InputError` for a field whose value is not of its declared type; whole numbers serve as floats."""
+    """Raise `InputError` for a field whose value is not of its type; a whole number serves as a float."""
     for field in dataclasses.fields(settings):
         value, expected = getattr(settings, field.name), plain_type(field.type)
         if value is None and field.type is not expected:
@@ -47,6 +47,18 @@ def describe(expected: Any) -> str:
     if get_origin(expected) is Literal:
         return "one of " + ", ".join(get_args(expected))
     return {int: "a whole number", float: "a number", bool: "True or False", str: "text"}[expected]
+
+
+def parse(text: str, expected: Any) -> Any:
+    """The value of type `expected` that `text` spells. Raises `ValueError` where it spells none."""
+    if expected is bool:
+        if text.lower() not in ("true", "false"):
+            raise ValueError(text)
+        return text.lower() == "true"
+    value = text if get_origin(expected) is Literal else expected(text)
+    if not _fits(value, expected):
+        raise ValueError(text)
+    return value
 
 
 def require(condition: bool, sentence: str) -> None:

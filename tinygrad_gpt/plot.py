@@ -16,16 +16,17 @@ def plot_loss(folder: Path) -> Path | None:
     records = read_metrics(folder)
     figure = Figure(figsize=(8, 5), dpi=120, layout="constrained")
     axes = figure.add_subplot(xlabel="iteration", ylabel="loss (nats per token)", title=folder.name)
-    for key, label, style in (
-        ("loss", "batch", {"color": "0.75", "linewidth": 1}),
-        ("train_loss", "training split", {"color": "tab:blue", "marker": "o", "markersize": 3}),
-        ("val_loss", "validation split", {"color": "tab:orange", "marker": "o", "markersize": 3}),
+    for key, label, color, marker in (
+        ("loss", "batch", "0.75", None),
+        ("train_loss", "training split", "tab:blue", "o"),
+        ("val_loss", "validation split", "tab:orange", "o"),
     ):
         points = [(record["iter"], record[key]) for record in records if key in record]
         if points:
-            axes.plot(*zip(*points, strict=True), label=label, **style)
+            axes.plot(*zip(*points, strict=True), label=label, color=color, marker=marker, markersize=3)
     axes.grid(alpha=0.3)
-    axes.legend()
+    if axes.lines:
+        axes.legend()
     path = folder / FILE_NAME
     figure.savefig(path)
     return path

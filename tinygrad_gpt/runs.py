@@ -3,11 +3,10 @@
 A run folder holds `last` and `best` (checkpoints), metrics.jsonl and loss.png.
 """
 
-import shutil
 from pathlib import Path
 
 from tinygrad_gpt import metrics, plot
-from tinygrad_gpt.checkpoint import recover
+from tinygrad_gpt.checkpoint import recover, remove_checkpoint
 from tinygrad_gpt.errors import InputError
 from tinygrad_gpt.paths import RUNS_DIR
 
@@ -19,41 +18,41 @@ def holds_run(folder: Path) -> bool:
     return (folder / LAST).is_dir() or (folder / metrics.FILE_NAME).is_file()
 
 
-def new_run_dir(name: str) -> Path:
-    """`out/NAME`, or `out/NAME-2`, `-3` …: the first that holds no run."""
-    folder, number = RUNS_DIR / name, 1
-    while holds_run(folder):
+def free_dir(folder: Path) -> Path:
+    """`folder`, or `folder-2`, `folder-3` …: the first that holds no run."""
+    candidate, number = folder, 1
+    while holds_run(candidate):
         number += 1
-        folder = RUNS_DIR / f"{name}-{number}"
-    return folder
+        candidate = folder.with_name(f"{folder.name}-{number}")
+    return candidate
 
 
 def latest_run() -> Path:
     """The run under `out/` whose last checkpoint is the newest."""
-    runs = [folder for folder in RUNS_DIR.glob("*") if holds_run(folder) and (folder / LAST / "state.json").exists()]
-    if not runs:
-        raise InputError(f"There is no run in {RUNS_DIR.absolute()}: name one with --out_dir, or train one first.")
-    return max(runs, key=lambda folder: (folder / LAST / "state.json").stat().st_mtime_ns)
+    for folder in RUNS_DIR.glob("*"):
+        recover(folder / LAST)
+    states = list(RUNS_DIR.glob(f"*/{LAST}/state.json"))
+    if not states:
+        raise InputError(f"There is no run in {RUNS_DIR.absolute()}: train one first, or pass --out_dir.")
+    return max(states, key=lambda path: path.stat().st_mtime_ns).parent.parent
 
 
-def claim(folder: Path, overwrite: bool) -> None:
-    """Make `folder` ready for a new run. Raises `InputError` where it holds one and `overwrite` is not set.
+def refuse_to_replace(folder: Path, overwrite: bool) -> None:
+    """Raise `InputError` where `folder` holds a run and `overwrite` is not set."""
+    if holds_run(folder) and not overwrite:
+        raise InputError(
+            f"{folder} already holds a run: continue it with --init_from=resume, replace it with "
+            "--overwrite=True, or choose another --out_dir."
+        )
 
-    Overwriting removes that run's own files and nothing else that lies in the folder.
-    """
-    if holds_run(folder):
-        if not overwrite:
-            raise InputError(
-                f"{folder} already holds a run: continue it with --init_from=resume, replace it with "
-                "--overwrite=True, or choose another --out_dir."
-            )
-        for name in (LAST, BEST):
-            for path in folder.glob(f"{name}*"):
-                if path.name in (name, f"{name}.old", f"{name}.new"):
-                    shutil.rmtree(path)
-        for name in (metrics.FILE_NAME, plot.FILE_NAME):
-            (folder / name).unlink(missing_ok=True)
+
+def make_run_dir(folder: Path) -> None:
+    """Make `folder` ready for a new run: an old run's own files go, whatever else lies there stays."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"The run folder {folder} cannot be made: {error.strerror}.") from None
+    for name in (LAST, BEST):
+        remove_checkpoint(folder / name)
+    for name in (metrics.FILE_NAME, plot.FILE_NAME):
+        (folder / name).unlink(missing_ok=True)

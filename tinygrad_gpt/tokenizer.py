@@ -14,7 +14,8 @@ GPT2_VOCAB_SIZE = 50257
 END_OF_TEXT = "<|endoftext|>"
 VOCAB_BPE_SHA256 = "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5"
 R50K_SHA256 = "306cd27f03c1a714eca7108e03d66b7dc042abe8c258b44c199a7ed9838dd930"
-# How GPT-2 cuts text before it merges bytes: contractions, words, numbers, signs (each with a leading blank), blanks.
+# How GPT-2 cuts text before it merges bytes: contractions, words, numbers, signs (each may take the blank
+# before it), blanks.
 GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
 FETCH_TIMEOUT = 60.0  # seconds for tiktoken to fetch the 1.5 MB of GPT-2's vocabulary
 
@@ -63,8 +64,8 @@ class CharTokenizer:
 class GPT2Tokenizer:
     """GPT-2's byte-pair encoding, 50,257 tokens; `<|endoftext|>` in a text is the one special token.
 
-    The vocabulary comes from `vocab_file` (GPT-2's `vocab.bpe`, the same bytes as Hugging Face's `merges.txt`,
-    or `r50k_base.tiktoken`), else through tiktoken, which keeps what it fetched.
+    The vocabulary comes from `vocab_file` (GPT-2's `vocab.bpe`, the same bytes as Hugging Face's
+    `merges.txt`, or `r50k_base.tiktoken`), else through tiktoken, which keeps what it fetched.
     """
 
     kind = "gpt2"
@@ -105,8 +106,8 @@ def _fetched_encoding() -> tiktoken.Encoding:
         return call_within(FETCH_TIMEOUT, lambda: tiktoken.get_encoding("gpt2"))
     except (OSError, ValueError) as error:  # requests' errors are OSErrors; a wrong hash is a ValueError
         raise InputError(
-            "GPT-2's vocabulary is not on this machine and could not be fetched. Connect to the internet once "
-            "(tiktoken keeps it), or set TIKTOKEN_CACHE_DIR to a folder that holds it, or pass "
+            "GPT-2's vocabulary is not on this machine and could not be fetched. Connect to the internet "
+            "once (tiktoken keeps it), or set TIKTOKEN_CACHE_DIR to a folder that holds it, or pass "
             "--vocab_file=PATH with GPT-2's vocab.bpe, a Hugging Face merges.txt or an r50k_base.tiktoken."
         ) from error
 
@@ -123,8 +124,8 @@ def _encoding_from(path: Path) -> tiktoken.Encoding:
         ranks = {base64.b64decode(token): int(rank) for token, rank in map(bytes.split, data.splitlines())}
     else:
         raise InputError(
-            f"--vocab_file={path} is not GPT-2's vocabulary: its SHA-256 is {digest[:12]}…, but vocab.bpe (and "
-            f"merges.txt) has {VOCAB_BPE_SHA256[:12]}… and r50k_base.tiktoken {R50K_SHA256[:12]}…."
+            f"--vocab_file={path} is not GPT-2's vocabulary: its SHA-256 is {digest[:12]}…, but vocab.bpe "
+            f"(and merges.txt) has {VOCAB_BPE_SHA256[:12]}… and r50k_base.tiktoken {R50K_SHA256[:12]}…."
         )
     return tiktoken.Encoding(
         name="gpt2",

@@ -7,10 +7,11 @@ import numpy as np
 from tensor import dtypes
 from tensor.checks import broadcast_shape
 from tensor.devices import Device, device_of, move
+from tensor.inplace import Clone
 from tensor.op import Op
 from tensor.tensor import Tensor
 
-__all__ = ["to"]
+__all__ = ["to", "type_as"]
 
 
 class Cast(Op):
@@ -43,6 +44,11 @@ def cast(x: Tensor, dtype) -> Tensor:
     return x if x.array.dtype == dtype else Cast.apply(x, dtype=dtypes.check_supported(dtype))
 
 
+def as_float(input: Tensor) -> Tensor:
+    """input as it is if floating, else in the default floating-point dtype (exp of integers is a float)."""
+    return input if dtypes.is_floating(input.dtype) else cast(input, dtypes.get_default_dtype())
+
+
 def to(input: Tensor, *args, dtype=None, device=None, copy: bool = False) -> Tensor:
     """input in another dtype and/or on another device: `x.to("cuda")`, `x.to(float64)`, `x.to(other)`.
 
@@ -58,7 +64,12 @@ def to(input: Tensor, *args, dtype=None, device=None, copy: bool = False) -> Ten
     out = input if dtype is None else cast(input, np.dtype(dtype))
     if device is not None and out.device != Device(device):
         out = Move.apply(out, device=Device(device))
-    return out.clone() if copy and out is input else out
+    return Clone.apply(out) if copy and out is input else out
+
+
+def type_as(input: Tensor, other: Tensor) -> Tensor:
+    """input in the dtype of `other`."""
+    return cast(input, other.dtype)
 
 
 def promote(name: str, *operands, to_float: bool = False) -> list:
@@ -83,4 +94,9 @@ def promote(name: str, *operands, to_float: bool = False) -> list:
         target = dtypes.result_type(*operands)
     if to_float and target.kind != "f":
         target = dtypes.get_default_dtype()
-    return [cast(x, target) if isinstance(x, Tensor) else target.type(x).item() for x in operands]
+    return [cast(x, target) if isinstance(x, Tensor) else number(x, target) for x in operands]
+
+
+def number(x, dtype):
+    """The number x as a Python number that `dtype` can hold: integers wrap around, as in C (300 is 44 in uint8)."""
+    return np.asarray(x).astype(dtype).item() if dtype.kind in "iu" else dtype.type(x).item()

@@ -1,0 +1,74 @@
+"""Linear layer: y = x Wᵀ + b.
+
+x (..., in)    W (out, in)    b (out,)    y (..., out)
+"""
+
+from __future__ import annotations
+
+from tensor import Op, Tensor
+from tensor.checks import require_tensor, shape_text
+
+
+def linear_composed(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """The definition: y = x Wᵀ + b."""
+    y = input @ weight.transpose(-1, -2)  # (..., out)
+    return y if bias is None else y + bias
+
+
+class Linear(Op):
+    """y = x Wᵀ + b as one matrix product over all rows of x.
+
+    y_no = Σ_i x_ni W_oi + b_o, where n counts the positions of all leading dimensions together. Hence
+
+        ∂L/∂x_ni = Σ_o dy_no W_oi    dx = dy W       (n, in)
+        ∂L/∂W_oi = Σ_n dy_no x_ni    dW = dyᵀ x      (out, in)
+        ∂L/∂b_o  = Σ_n dy_no         db = Σ_n dy     (out,)
+
+    Folding (B, T, C) to (B·T, C) makes each of them a single large product, where a batched one would be B small
+    ones, and B summands of dW.
+    """
+
+    vjp = "dx = dy W;  dW = dyᵀ x;  db = Σ dy"
+
+    def forward(self, x, weight, *bias):
+        self.x = x if self.needs[1] else None
+        self.weight = weight if self.needs[0] else None
+        self.shape = x.shape
+        y = x.reshape(-1, x.shape[-1]) @ weight.T  # (n, out)
+        if bias:
+            y += bias[0]
+        return y.reshape(*x.shape[:-1], weight.shape[0])
+
+    def backward(self, dy):
+        rows = dy.reshape(-1, dy.shape[-1])  # (n, out)
+        dx = (rows @ self.weight).reshape(self.shape) if self.needs[0] else None
+        dweight = rows.T @ self.x.reshape(-1, self.shape[-1]) if self.needs[1] else None
+        if len(self.needs) == 2:
+            return dx, dweight
+        return dx, dweight, rows.sum(axis=0) if self.needs[2] else None
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x Wᵀ + b for input x (..., in), weight W (out, in) and bias b (out,) or None; returns (..., out).
+
+    A weight of shape (in,) gives one number for each row, (...).
+    """
+    x, w = require_tensor("linear", input), require_tensor("linear", weight)
+    if w.ndim not in (1, 2) or x.ndim == 0 or x.shape[-1] != w.shape[-1]:
+        raise RuntimeError(
+            f"linear: input {shape_text(x.shape)} and weight {shape_text(w.shape)} do not fit: "
+            f"the weight is (out, in), and the last dim of the input must be its `in`"
+        )
+    out = w.shape[:-1]
+    if bias is not None and bias.shape not in (out, ()):
+        raise RuntimeError(
+            f"linear: bias {shape_text(bias.shape)} does not fit weight {shape_text(w.shape)}: "
+            f"expected {shape_text(out)}"
+        )
+    for name, other in (("weight", w), ("bias", bias)):
+        if other is not None and other.dtype != x.dtype:
+            raise RuntimeError(f"linear: input is {x.dtype} and {name} is {other.dtype}: convert one with .to()")
+    if w.ndim == 1 or x.numel() == 0 or (bias is not None and bias.ndim == 0):
+        y = x @ (w if w.ndim == 1 else w.transpose(0, 1))
+        return y if bias is None else y + bias
+    return Linear.apply(x, w) if bias is None else Linear.apply(x, w, bias)

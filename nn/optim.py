@@ -1,0 +1,279 @@
+"""Optimizers: from the gradients in `.grad`, the next values of the parameters, in place.
+
+Parameters come as an iterable, or in groups with hyper-parameters of their own:
+
+>>> AdamW([{"params": matrices, "weight_decay": 0.1}, {"params": biases, "weight_decay": 0.0}], lr=1e-3)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import tensor
+from nn.module import clear_gradients
+from tensor import Tensor, no_grad
+from tensor.devices import namespace
+from tensor.kernels import kernels
+from tensor.tensor import as_array, wrap
+
+
+class Optimizer:
+    """Base class: a subclass names its hyper-parameters in `defaults`, checks them in `check`, and steps in `update`.
+
+    Attributes:
+        param_groups: a list of dicts, each with "params" (a list) and its hyper-parameters; a schedule may change them.
+        state: what the optimizer remembers of each parameter, by parameter.
+    """
+
+    def __init__(self, params: Iterable, defaults: dict[str, Any]):
+        self.defaults = defaults
+        self.param_groups: list[dict[str, Any]] = []
+        self.state: dict[Tensor, dict[str, Any]] = {}
+        if isinstance(params, Tensor):
+            raise TypeError(f"{self._name}: pass the parameters in a list, or model.parameters(); got one Tensor")
+        listed = list(params)
+        if not listed:
+            raise ValueError(
+                f"{self._name}: got no parameters; if they came from a generator, it may have been used up"
+            )
+        groups = listed if isinstance(listed[0], Mapping) else [{"params": listed}]
+        for group in groups:
+            self.add_param_group(group)
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+    def add_param_group(self, param_group: Mapping[str, Any]) -> None:
+        """Add a group: {"params": [...]} with the hyper-parameters that shall differ from the defaults."""
+        params = param_group["params"]
+        params = [params] if isinstance(params, Tensor) else list(params)
+        known = {id(p) for group in self.param_groups for p in group["params"]}
+        for p in params:
+            if not isinstance(p, Tensor):
+                raise TypeError(f"{self._name}: a parameter must be a Tensor, got {type(p).__name__}")
+            if not p.is_leaf:
+                raise ValueError(f"{self._name}: can only optimize leaves, not the result of {p.grad_fn.name}")
+            if id(p) in known:
+                raise ValueError(f"{self._name}: a parameter of shape {tuple(p.shape)} is listed twice")
+            known.add(id(p))
+        group = {**self.defaults, **param_group, "params": params}
+        self.check(group)
+        self.param_groups.append(group)
+
+    def check(self, group: dict[str, Any]) -> None:
+        """Raise ValueError where a hyper-parameter of `group` makes no sense."""
+        self.require(group["lr"] >= 0, "lr", group["lr"], "0 or more")
+        self.require(group["weight_decay"] >= 0, "weight_decay", group["weight_decay"], "0 or more")
+
+    def require(self, holds: bool, name: str, value, condition: str) -> None:
+        """ValueError naming the hyper-parameter unless `holds`."""
+        if not holds:
+            raise ValueError(f"{self._name}: {name} must be {condition}, got {value}")
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget all gradients, or with `set_to_none=False` fill them with zeros."""
+        clear_gradients([p for group in self.param_groups for p in group["params"]], set_to_none)
+
+    @no_grad()
+    def step(self, closure: Callable[[], Any] | None = None):
+        """Update every parameter that has a gradient; returns what `closure` (which computes the loss anew) returns."""
+        loss = None
+        if closure is not None:
+            with tensor.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    self.update(p, p.grad.array, self.state.setdefault(p, {}), group)
+                    p._counter.writes += 1  # written behind autograd's back: it must know
+        return loss
+
+    def update(self, p: Tensor, g, state: dict[str, Any], group: dict[str, Any]) -> None:
+        """Write the next values into p.array, from its raw gradient g, its state and the group's settings."""
+        raise TypeError(f"{self._name} has no update: define `update(self, p, g, state, group)`")
+
+    # ------------------------------------------------------------------ saving and loading
+
+    def state_dict(self) -> dict[str, Any]:
+        """{"state": {number of a parameter: its state}, "param_groups": [...]}, PyTorch's layout.
+
+        Parameters are numbered through all groups. Arrays share memory with the optimizer.
+        """
+        numbers: dict[int, int] = {}
+        groups = []
+        for group in self.param_groups:
+            for p in group["params"]:
+                numbers[id(p)] = len(numbers)
+            groups.append({**group, "params": [numbers[id(p)] for p in group["params"]]})
+        state = {
+            numbers[id(p)]: {key: _as_tensor(value) for key, value in entries.items()}
+            for p, entries in self.state.items()
+        }
+        return {"state": dict(sorted(state.items())), "param_groups": groups}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over a `state_dict()`, made by this class or PyTorch's; its arrays are copied.
+
+        Raises ValueError where the groups or the shapes differ from this optimizer's.
+        """
+        sizes = [len(group["params"]) for group in self.param_groups]
+        saved = [len(group["params"]) for group in state_dict["param_groups"]]
+        if sizes != saved:
+            raise ValueError(
+                f"{self._name}: the saved parameter groups hold {saved} parameters, this optimizer's {sizes}"
+            )
+        numbers = [n for group in state_dict["param_groups"] for n in group["params"]]
+        params = dict(zip(numbers, [p for group in self.param_groups for p in group["params"]], strict=True))
+        state = {}
+        for number, entries in state_dict["state"].items():
+            p = params[int(number)]
+            state[p] = {key: self._loaded(p, number, key, value) for key, value in entries.items() if value is not None}
+        self.state = state
+        for group, other in zip(self.param_groups, state_dict["param_groups"], strict=True):
+            group.update({key: value for key, value in other.items() if key != "params"})
+
+    def _loaded(self, p: Tensor, number: int, key: str, value):
+        if key == "step":
+            return int(value)
+        if tuple(value.shape) != p.shape:
+            raise ValueError(
+                f"{self._name}: {key} of parameter {number} has shape {tuple(value.shape)}, "
+                f"the parameter {tuple(p.shape)}"
+            )
+        return namespace(p.array).array(as_array(value, p.dtype, p.device), copy=True, order="C")
+
+
+def _as_tensor(value) -> Tensor:
+    return tensor.tensor(float(value)) if isinstance(value, int) else wrap(value)
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent, with momentum.
+
+    g ← g + weight_decay · p
+    b ← momentum · b + (1 − dampening) g      (b = g at the first step)
+    g ← g + momentum · b if nesterov else b   (only with momentum)
+    p ← p − lr · g
+    """
+
+    def __init__(
+        self,
+        params: Iterable,
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+    ):
+        defaults = {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay}
+        super().__init__(params, {**defaults, "nesterov": nesterov, "maximize": maximize})
+
+    def check(self, group):
+        super().check(group)
+        self.require(group["momentum"] >= 0, "momentum", group["momentum"], "0 or more")
+        if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
+            raise ValueError("SGD: nesterov needs momentum above 0 and dampening 0")
+
+    def update(self, p, g, state, group):
+        momentum = group["momentum"]
+        if group["maximize"]:
+            g = -g
+        if group["weight_decay"]:
+            g = g + group["weight_decay"] * p.array
+        if momentum:
+            if "momentum_buffer" in state:
+                b = state["momentum_buffer"]
+                b *= momentum
+                b += (1 - group["dampening"]) * g
+            else:
+                b = state["momentum_buffer"] = g.copy()
+            g = g + momentum * b if group["nesterov"] else b
+        p.array -= group["lr"] * g
+
+
+class Adam(Optimizer):
+    """Adam: steps of about the size lr in each coordinate, whatever the size of its gradient (Kingma and Ba 2014,
+    arXiv:1412.6980).
+
+        g ← g + weight_decay · p                            (Adam: L2 regularisation)
+        p ← p − lr · weight_decay · p                       (AdamW: decoupled decay)
+        m ← β₁ m + (1 − β₁) g                               mean of the gradients
+        v ← β₂ v + (1 − β₂) g²                              mean of their squares
+        m̂ = m / (1 − β₁ᵗ),  v̂ = v / (1 − β₂ᵗ)               m and v start at 0: this makes up for it at step t
+        p ← p − lr · m̂ / (√v̂ + eps)
+
+    With `amsgrad`, v̂ is made from the largest v so far (Reddi et al. 2018, arXiv:1904.09237). The loop is a kernel
+    (`adam_step` in tensor/kernels) that works in place, tile by tile.
+    """
+
+    decoupled = False
+
+    def __init__(
+        self,
+        params: Iterable,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+    ):
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, {**defaults, "amsgrad": amsgrad, "maximize": maximize})
+
+    def check(self, group):
+        super().check(group)
+        self.require(group["eps"] >= 0, "eps", group["eps"], "0 or more")
+        for i, beta in enumerate(group["betas"]):
+            self.require(0 <= beta < 1, f"betas[{i}]", beta, "at least 0 and below 1")
+
+    def update(self, p, g, state, group):
+        xp = namespace(p.array)
+        if not state:
+            state["step"] = 0
+            for key in ("exp_avg", "exp_avg_sq", *["max_exp_avg_sq"] * group["amsgrad"]):
+                state[key] = xp.zeros(p.shape, p.dtype)
+        state["step"] += 1
+        (beta1, beta2), decay = group["betas"], group["weight_decay"]
+        values = xp.ascontiguousarray(p.array)  # p.array itself, unless that is a transposed view
+        kernels(p.array).adam_step(
+            values.reshape(-1),
+            xp.ascontiguousarray(-g if group["maximize"] else g).reshape(-1),
+            *[state[key].reshape(-1) for key in ("exp_avg", "exp_avg_sq")],
+            state["max_exp_avg_sq"].reshape(-1) if group["amsgrad"] else None,
+            lr=group["lr"],
+            beta1=beta1,
+            beta2=beta2,
+            eps=group["eps"],
+            decay=decay if self.decoupled else 0.0,
+            l2=0.0 if self.decoupled else decay,
+            step=state["step"],
+        )
+        if values is not p.array:
+            p.array[...] = values.reshape(p.shape)
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay: p shrinks by lr · weight_decay each step, whatever its gradient's history
+    (Loshchilov and Hutter 2017, arXiv:1711.05101). The formula stands at `Adam`.
+    """
+
+    decoupled = True
+
+    def __init__(
+        self,
+        params: Iterable,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+    ):
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)

@@ -1,0 +1,69 @@
+"""Helpers on parameters: clipping gradients, and all parameters as one vector."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import tensor
+from tensor import Tensor, no_grad
+from tensor.devices import namespace
+from tensor.inplace import assign
+from tensor.tensor import wrap
+
+
+def _gradients(parameters: Tensor | Iterable[Tensor]) -> list:
+    parameters = [parameters] if isinstance(parameters, Tensor) else parameters
+    return [p.grad for p in parameters if p.grad is not None]
+
+
+def clip_grad_norm_(
+    parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False
+) -> Tensor:
+    """Scale all gradients by one factor so that their common norm is at most max_norm; returns the norm before.
+
+    The norm is that of one long vector of all gradients: (Σ |g|^norm_type)^(1/norm_type), or the largest |g| for inf.
+    As in PyTorch the factor is max_norm / (norm + 1e-6). A norm that is inf or NaN raises only where asked to.
+    """
+    gradients = _gradients(parameters)
+    if not gradients:
+        return tensor.tensor(0.0)
+    xp = namespace(gradients[0].array)
+    norm = _norm([g.array for g in gradients], float(norm_type))
+    if error_if_nonfinite and not math.isfinite(norm):
+        raise RuntimeError(f"clip_grad_norm_: the norm of the gradients is {norm}: a gradient holds inf or NaN")
+    factor = max_norm / (norm + 1e-6)
+    if not factor >= 1:
+        for g in gradients:
+            g.array *= factor
+            g._counter.writes += 1
+    return wrap(xp.asarray(norm, gradients[0].dtype))
+
+
+def _norm(arrays: list, p: float) -> float:
+    if p == math.inf:
+        return max(float(abs(a).max()) for a in arrays if a.size)
+    if p == 2:
+        return math.sqrt(sum(float(namespace(a).vdot(a, a)) for a in arrays))
+    return sum(float((abs(a) ** p).sum()) for a in arrays) ** (1 / p)
+
+
+def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
+    """Clamp every element of every gradient to [−clip_value, clip_value]."""
+    for g in _gradients(parameters):
+        namespace(g.array).clip(g.array, -clip_value, clip_value, out=g.array)
+        g._counter.writes += 1
+
+
+def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
+    """All elements of all parameters, one after the other, in one Tensor (n,)."""
+    return tensor.cat([p.reshape(-1) for p in parameters])
+
+
+@no_grad()
+def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
+    """Write the elements of `vec` (n,) back into the parameters, in the order of `parameters_to_vector`."""
+    start = 0
+    for p in parameters:
+        assign(p, vec[start : start + p.numel()].reshape(p.shape), "vector_to_parameters")
+        start += p.numel()

@@ -1,0 +1,162 @@
+"""Which of PyTorch's operators are held to PyTorch's own samples, and which are left out and why.
+
+Names are those of `torch.testing._internal.common_methods_invocations.op_db`. Every operator there stands in
+exactly one of COVERED and LEFT_OUT; `test_opinfo.py` sees to it. A name stands for all its variants (`div` has
+three: true, floored, truncated) unless LEFT_OUT names one, as `max_pool2d|grad`.
+"""
+
+from __future__ import annotations
+
+import operator
+
+import torch
+
+COVERED = {
+    "element-wise": """
+        abs acos acosh angle asin asinh atan atanh ceil clamp clamp_max clamp_min cos cosh deg2rad erf erfc exp exp2
+        expm1 floor frac log log10 log1p log2 logit nan_to_num neg positive rad2deg reciprocal round rsqrt
+        sgn sigmoid sign signbit sin sinc sinh sqrt square tan tanh trunc""",
+    "two operands": """
+        add addcdiv addcmul atan2 copysign div float_power floor_divide fmax fmin fmod hypot ldexp lerp
+        logaddexp logaddexp2 maximum minimum mul pow remainder rsub sub true_divide xlogy
+        __radd__ __rdiv__ __rmod__ __rmul__ __rpow__ __rsub__ __rand__ __ror__ __rxor__ __rmatmul__""",
+    "comparisons and logic": """
+        allclose bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor eq equal ge gt
+        isclose isfinite isin isinf isnan isneginf isposinf le logical_and logical_not logical_or logical_xor
+        lt ne where""",
+    "reductions and scans": """
+        all amax amin aminmax any argmax argmin argsort count_nonzero cummax cummin cumprod cumsum diff dist kthvalue
+        linalg.norm linalg.vector_norm logcumsumexp logsumexp max mean median min msort nanmean nanmedian nansum norm
+        prod quantile sort std std_mean sum topk var var_mean""",
+    "shape": """
+        H T atleast_1d atleast_2d atleast_3d block_diag broadcast_tensors broadcast_to cartesian_prod cat chunk
+        clone column_stack constant_pad_nd contiguous diag diag_embed diagflat diagonal dsplit dstack expand
+        expand_as flatten flip fliplr flipud hsplit hstack linalg.diagonal mH mT meshgrid movedim narrow
+        permute ravel repeat repeat_interleave reshape reshape_as roll rot90 select split split_with_sizes
+        squeeze stack sum_to_size t tensor_split tile transpose tril triu unbind unflatten unfold
+        unsqueeze view view_as vsplit vstack""",
+    "indexing": """
+        __getitem__ argwhere bincount bucketize diagonal_scatter gather index_add index_copy index_fill
+        index_put index_select masked_fill masked_scatter masked_select nonzero scatter scatter_add
+        scatter_reduce searchsorted select_scatter slice_scatter take take_along_dim tril_indices triu_indices
+        unique""",
+    "linear algebra": """
+        addbmm addmm addmv addr baddbmm bmm dot einsum inner kron linalg.multi_dot linalg.vecdot matmul mm mv outer
+        tensordot trace vdot""",
+    "creation and dtypes": """
+        arange bernoulli bool byte char double empty empty_like exponential eye fill float full full_like half int
+        item linspace logspace long multinomial new_empty new_full new_ones new_zeros normal ones ones_like
+        rand_like randint randint_like randn randn_like scalar_tensor short to uniform zero_ zeros
+        zeros_like""",
+    "activations": """
+        log_softmax softmax nn.functional.celu nn.functional.elu nn.functional.gelu nn.functional.glu
+        nn.functional.hardshrink nn.functional.hardsigmoid nn.functional.hardswish nn.functional.hardtanh
+        nn.functional.leaky_relu nn.functional.logsigmoid nn.functional.mish nn.functional.prelu nn.functional.relu
+        nn.functional.relu6 nn.functional.selu nn.functional.silu nn.functional.softmin nn.functional.softplus
+        nn.functional.softshrink nn.functional.softsign nn.functional.tanhshrink nn.functional.threshold""",
+    "layers and losses": """
+        nn.functional.binary_cross_entropy nn.functional.binary_cross_entropy_with_logits
+        nn.functional.cosine_similarity nn.functional.cross_entropy nn.functional.dropout
+        nn.functional.embedding nn.functional.group_norm nn.functional.huber_loss nn.functional.kl_div
+        nn.functional.l1_loss nn.functional.layer_norm nn.functional.linear nn.functional.mse_loss
+        nn.functional.nll_loss nn.functional.normalize nn.functional.one_hot nn.functional.pad
+        nn.functional.rms_norm nn.functional.scaled_dot_product_attention nn.functional.smooth_l1_loss""",
+}
+
+# Reason -> names; `fft.*` stands for the family, `name|variant` for one variant of a covered operator.
+LEFT_OUT = {
+    "complex numbers: Tensors here are real": """
+        cdouble cfloat chalf complex conj conj_physical fft.* imag isreal istft polar real resolve_conj resolve_neg stft
+        view_as_complex view_as_real""",
+    "convolution, pooling and images: a GPT has none": """
+        _upsample_bilinear2d_aa grid_sampler_2d grid_sampler_3d max_pool2d_with_indices_backward
+        nn.functional.adaptive_avg_pool1d nn.functional.adaptive_avg_pool2d nn.functional.adaptive_avg_pool3d
+        nn.functional.adaptive_max_pool1d nn.functional.adaptive_max_pool2d nn.functional.adaptive_max_pool3d
+        nn.functional.avg_pool1d nn.functional.avg_pool2d nn.functional.avg_pool3d nn.functional.channel_shuffle
+        nn.functional.conv* nn.functional.fractional_max_pool2d nn.functional.fractional_max_pool3d
+        nn.functional.grid_sample nn.functional.interpolate nn.functional.max_pool1d nn.functional.max_pool2d
+        nn.functional.max_pool3d nn.functional.max_unpool1d nn.functional.max_unpool2d nn.functional.max_unpool3d
+        nn.functional.pixel_shuffle nn.functional.pixel_unshuffle nn.functional.unfold
+        nn.functional.upsample_bilinear nn.functional.upsample_nearest signal.windows.*""",
+    "normalization, dropout and losses outside a GPT and its teaching": """
+        _batch_norm_with_update _native_batch_norm_legit native_batch_norm native_dropout_backward native_group_norm
+        native_layer_norm nn.functional.alpha_dropout nn.functional.batch_norm nn.functional.bilinear
+        nn.functional.cosine_embedding_loss nn.functional.ctc_loss nn.functional.dropout2d nn.functional.dropout3d
+        nn.functional.embedding_bag nn.functional.feature_alpha_dropout nn.functional.gaussian_nll_loss
+        nn.functional.hinge_embedding_loss nn.functional.instance_norm nn.functional.linear_cross_entropy
+        nn.functional.local_response_norm nn.functional.margin_ranking_loss
+        nn.functional.multi_head_attention_forward nn.functional.multi_margin_loss
+        nn.functional.multilabel_margin_loss nn.functional.multilabel_soft_margin_loss
+        nn.functional.pairwise_distance nn.functional.pdist nn.functional.poisson_nll_loss nn.functional.rrelu
+        nn.functional.soft_margin_loss nn.functional.triplet_margin_loss
+        nn.functional.triplet_margin_with_distance_loss""",
+    "matrix decompositions and solvers": """
+        cholesky cholesky_inverse cholesky_solve geqrf linalg.cholesky linalg.cholesky_ex linalg.cond linalg.det
+        linalg.eig linalg.eigh linalg.eigvals linalg.eigvalsh linalg.householder_product linalg.inv linalg.inv_ex
+        linalg.ldl_factor linalg.ldl_factor_ex linalg.ldl_solve linalg.lstsq linalg.lu linalg.lu_factor
+        linalg.lu_factor_ex linalg.lu_solve linalg.matrix_norm linalg.matrix_power linalg.matrix_rank linalg.pinv
+        linalg.qr linalg.slogdet linalg.solve linalg.solve_ex linalg.solve_triangular linalg.svd linalg.svdvals
+        linalg.tensorinv linalg.tensorsolve linalg.vander logdet lu lu_solve lu_unpack matrix_exp norm|nuc ormqr
+        pca_lowrank pinverse qr svd svd_lowrank triangular_solve""",
+    "special functions and statistics outside the vocabulary": """
+        cdist corrcoef cov digamma erfinv gcd heaviside histc histogram histogramdd i0 igamma igammac lcm lgamma mode
+        mvlgamma nanquantile nextafter polygamma renorm special.* frexp hash_tensor""",
+    "numerical calculus and products outside the vocabulary": """
+        combinations cross cumulative_trapezoid gradient linalg.cross trapezoid trapz unique_consecutive
+        unravel_index""",
+    "random distributions outside the vocabulary": "cauchy geometric log_normal",
+    "sparse, masked and segmented tensors": "_segment_reduce masked.* sparse.* to_sparse",
+    "raw memory layouts: strides are NumPy's business here": """
+        as_strided as_strided_copy as_strided_scatter empty_permuted empty_strided new_empty_strided resize_
+        resize_as_""",
+    "copying twins of views and internal names, which scripts do not use": """
+        _chunk_cat _softmax_backward_data _unsafe_masked_index _unsafe_masked_index_put_accumulate alias_copy
+        broadcast_shapes diagonal_copy expand_copy narrow_copy nonzero_static permute_copy slice
+        split_with_sizes_copy squeeze_copy t_copy torch.* transpose_copy unbind_copy unfold_copy unsafe_chunk
+        unsafe_split unsqueeze_copy view_copy index_reduce put""",
+    "other dtypes, devices and compilers": "bfloat16 bmm|triton_optimized jiterator_* nn.functional.silu|complex",
+}
+
+# Their values are drawn from generators that differ: shape, dtype and requires_grad are compared here.
+RANDOM = set(
+    """bernoulli empty empty_like exponential multinomial new_empty nn.functional.dropout normal rand_like randint
+    randint_like randn randn_like uniform""".split()
+)
+
+# How an operator is called here, where it is no function `tensor.NAME`, method, or `nn.functional.NAME`.
+CALLS = {
+    "__getitem__": operator.getitem,
+    "__rdiv__": lambda x, other: other / x,
+    "H": lambda x: x.H,
+    "T": lambda x: x.T,
+    "mH": lambda x: x.mH,
+    "mT": lambda x: x.mT,
+}
+
+
+def _mentions(*kinds):
+    """A predicate: does a value of these kinds stand anywhere among the arguments?"""
+
+    def found(value):
+        if isinstance(value, list | tuple):
+            return any(map(found, value))
+        if isinstance(value, dict):
+            return any(map(found, value.values()))
+        return isinstance(value, kinds)
+
+    return lambda sample: found([sample.input, sample.args, sample.kwargs])
+
+
+def _complex(sample) -> bool:
+    dtypes = [sample.kwargs.get("dtype"), *sample.args]
+    numbers = _mentions(complex)(sample)
+    return numbers or any(isinstance(d, torch.dtype) and (d.is_complex or d == torch.bfloat16) for d in dtypes)
+
+
+# Samples of covered operators that are left out: operator (`*`: all) -> (reason, predicate of the sample).
+LEFT_OUT_SAMPLES = {
+    "*": [
+        ("a complex number or dtype, or bfloat16", _complex),
+        ("a memory layout", _mentions(torch.layout, torch.memory_format)),
+    ],
+}

@@ -1,0 +1,319 @@
+"""Training as a user runs it: real processes, real files, real signals."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from tinygrad_gpt import evaluate, plot
+from tinygrad_gpt.cli import run
+from tinygrad_gpt.data import get_batch
+from tinygrad_gpt.metrics import MetricsLog, read_metrics
+from tinygrad_gpt.model import GPT, GPTConfig
+
+COMMAND = (sys.executable, "-m", "tinygrad_gpt")
+
+
+@pytest.fixture
+def train(text_file, command, small_run):
+    """A small run to its end, which must be a good one."""
+
+    def run_it(*options: str) -> str:
+        arguments = ("train", *options)
+        if "--init_from=resume" not in options:
+            arguments = ("train", f"--input={text_file}", *small_run, *options)
+        done = command(*arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run_it
+
+
+def weights(folder: Path) -> dict[str, np.ndarray]:
+    return load_file(folder / "model.safetensors") | {
+        f"optimizer {name}": array for name, array in load_file(folder / "optimizer.safetensors").items()
+    }
+
+
+def without_speed(folder: Path) -> list[dict]:
+    return [{k: v for k, v in line.items() if k != "tokens_per_s"} for line in read_metrics(folder)]
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    """Bit for bit: metrics, weights, optimizer and random states."""
+    assert without_speed(one) == without_speed(other)
+    for name in ("last", "best"):
+        ours, theirs = weights(one / name), weights(other / name)
+        assert ours.keys() == theirs.keys()
+        for key in ours:
+            np.testing.assert_array_equal(ours[key], theirs[key], err_msg=f"{name} {key}")
+        states = [json.loads((folder / name / "state.json").read_text()) for folder in (one, other)]
+        for state in states:
+            state["config"].pop("out_dir")
+            state["config"].pop("max_iters")
+        assert states[0] == states[1]
+
+
+def test_a_run_leaves_everything_that_it_promises(train, tmp_path):
+    printed = train("--out_dir=run")
+    folder = tmp_path / "run"
+    assert sorted(os.listdir(folder)) == ["best", "last", "loss.png", "metrics.jsonl"]
+    assert (folder / "loss.png").read_bytes().startswith(b"\x89PNG")
+
+    lines = read_metrics(folder)
+    assert [line["iter"] for line in lines] == list(range(0, 25, 2))
+    for line in lines:
+        keys = {"iter", "lr", "tokens_per_s"}
+        keys |= {"train_loss", "val_loss"} if line["iter"] % 8 == 0 else set()
+        keys |= {"loss"} if line["iter"] < 24 else set()
+        assert set(line) == keys
+        assert line["tokens_per_s"] > 0
+    losses = [line["val_loss"] for line in lines if "val_loss" in line]
+    assert losses[-1] < losses[0]
+
+    state = json.loads((folder / "last" / "state.json").read_text())
+    best = json.loads((folder / "best" / "state.json").read_text())
+    assert state["iteration"] == 24
+    assert best["best_val_loss"] == state["best_val_loss"] == min(losses)
+    assert best["iteration"] == 8 * int(np.argmin(losses))
+
+    assert "verse.txt: " in printed and "characters" in printed
+    assert "iter 24: train loss" in printed
+    assert "validation loss: " in printed and "the whole validation split, 1,979 tokens" in printed
+    assert "loss curve: run/loss.png" in printed
+    assert len(printed.split("a sample of the best checkpoint:\n\n")[1].strip("\n")) >= 10
+
+
+def test_two_runs_without_a_folder_keep_each_other(train, tmp_path):
+    assert "run folder: out/shakespeare-char-laptop\n" in train()
+    assert "run folder: out/shakespeare-char-laptop-2\n" in train("--seed=5")
+    seeds = [
+        json.loads((tmp_path / "out" / name / "last" / "state.json").read_text())["config"]["seed"]
+        for name in ("shakespeare-char-laptop", "shakespeare-char-laptop-2")
+    ]
+    assert seeds == [1337, 5]
+
+
+def test_a_named_folder_is_replaced_only_when_told_to(train, command, text_file, tmp_path, small_run):
+    train("--out_dir=run")
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    before = without_speed(tmp_path / "run")
+    refused = command("train", f"--input={text_file}", "--out_dir=run", *small_run)
+    assert refused.returncode == 2
+    for way in ("run already holds a run", "--init_from=resume", "--overwrite=True", "another --out_dir"):
+        assert way in refused.stderr
+    assert without_speed(tmp_path / "run") == before
+    train("--out_dir=run", "--overwrite=True", "--seed=5")
+    assert without_speed(tmp_path / "run") != before
+    assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [(), ("--dropout=0.2", "--gradient_accumulation_steps=2"), ("--dtype=float64", "--decay_lr=False")],
+    ids=["plain", "dropout and accumulation", "float64"],
+)
+def test_a_finished_run_that_goes_on_is_the_longer_run(options, train, tmp_path):
+    options = (*options, "--lr_decay_iters=24")
+    train("--out_dir=whole", *options)
+    train("--out_dir=parts", "--max_iters=10", *options)
+    train("--init_from=resume", "--out_dir=parts", "--max_iters=24")
+    # The last validation of the short run is at its own end, not at a multiple of eval_interval.
+    assert [line["iter"] for line in read_metrics(tmp_path / "parts")] == list(range(0, 25, 2))
+    short_end = [line for line in without_speed(tmp_path / "parts") if line["iter"] == 10]
+    assert "val_loss" not in short_end[0]
+    assert_same_run(tmp_path / "parts", tmp_path / "whole")
+
+
+@pytest.mark.parametrize("signum, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_the_resumed_run_is_bit_for_bit_the_same(
+    signum, code, train, text_file, environment, tmp_path, small_run
+):
+    options = ("--dropout=0.1", "--max_iters=400", "--eval_interval=100", "--log_interval=1")
+    train("--out_dir=whole", *options)
+    process = subprocess.Popen(
+        [*COMMAND, "train", f"--input={text_file}", "--out_dir=cut", *small_run, *options],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while len(read_metrics(tmp_path / "cut")) < 20 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signum)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "Traceback" not in errors
+    stopped_at = json.loads((tmp_path / "cut" / "last" / "state.json").read_text())["iteration"]
+    assert 20 <= stopped_at < 400
+    assert f"Stopped and saved at iteration {stopped_at}. To go on: tinygrad-gpt train" in errors
+
+    told = errors.split("To go on: tinygrad-gpt train ")[1].split()
+    assert told == ["--init_from=resume", "--out_dir=cut"]
+    printed = train(*told)
+    assert f"resumed at iteration {stopped_at}" in printed
+    assert_same_run(tmp_path / "cut", tmp_path / "whole")
+
+
+def test_a_killed_run_resumes_without_gaps_or_doubles(train, text_file, environment, tmp_path, small_run):
+    options = ("--max_iters=300", "--eval_interval=25", "--log_interval=1")
+    train("--out_dir=whole", *options)
+    process = subprocess.Popen(
+        [*COMMAND, "train", f"--input={text_file}", "--out_dir=cut", *small_run, *options],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while len(read_metrics(tmp_path / "cut")) < 60 and process.poll() is None:
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    assert len(read_metrics(tmp_path / "cut")) >= 60
+    train("--init_from=resume", "--out_dir=cut")
+    assert_same_run(tmp_path / "cut", tmp_path / "whole")
+
+
+class TestResume:
+    def test_without_a_folder_the_latest_run_goes_on(self, train, tmp_path):
+        train("--out_dir=out/a")
+        train("--out_dir=out/b")
+        os.utime(tmp_path / "out" / "a" / "last" / "state.json")
+        assert "run folder: out/a, resumed at iteration 24" in train("--init_from=resume", "--max_iters=26")
+
+    @pytest.mark.parametrize(
+        "options, sentence",
+        [
+            ((), "The run in run is finished: 24 steps are done. To train on, pass a larger --max_iters."),
+            (("--max_iters=30", "--n_layer=3"), "--n_layer=3 cannot be changed: the run in run has 2."),
+            (("--max_iters=30", "--input=other.txt"), "The run in run had another text"),
+            (("--max_iters=30", "--input=gone.txt"), "--input=gone.txt does not exist"),
+        ],
+    )
+    def test_what_cannot_go_on_says_why(self, options, sentence, train, command, tmp_path):
+        train("--out_dir=run")
+        (tmp_path / "other.txt").write_text("Another text. " * 500)
+        before = without_speed(tmp_path / "run")
+        refused = command("train", "--init_from=resume", "--out_dir=run", *options)
+        assert refused.returncode == 2 and sentence in refused.stderr
+        assert without_speed(tmp_path / "run") == before
+
+
+class TestSample:
+    @pytest.fixture
+    def trained(self, train):
+        train("--out_dir=out/run")
+
+    def test_the_seed_decides(self, trained, command):
+        texts = [command("sample", "--max_new_tokens=40", f"--seed={seed}").stdout for seed in (1, 1, 2)]
+        assert texts[0] == texts[1] != texts[2]
+
+    def test_continues_the_start_and_separates_the_samples(self, trained, command, tmp_path):
+        (tmp_path / "prompt.txt").write_text("JULIET:\n")
+        for start in ("ROMEO:", "FILE:prompt.txt"):
+            done = command("sample", f"--start={start}", "--num_samples=3", "--max_new_tokens=15")
+            texts = done.stdout.split("\n" + "-" * 40 + "\n")
+            assert len(texts) == 3
+            assert all(text.startswith(("ROMEO:", "JULIET:\n")) for text in texts)
+
+    @pytest.mark.parametrize("option", ["--top_k=1", "--top_p=0.000001", "--temperature=0"])
+    def test_options_reach_the_model(self, option, trained, command):
+        greedy = [command("sample", option, f"--seed={seed}", "--max_new_tokens=20").stdout for seed in (1, 2)]
+        assert greedy[0] == greedy[1]
+
+    @pytest.mark.parametrize(
+        "start, sentence",
+        [
+            ("~", "The character '~' (U+007E) is not one of the"),
+            ("", "--start is empty"),
+            ("FILE:gone.txt", "--start: the file gone.txt cannot be read"),
+        ],
+    )
+    def test_a_start_that_cannot_be_used(self, start, sentence, trained, command):
+        done = command("sample", f"--start={start}")
+        assert done.returncode == 2 and sentence in done.stderr and "Traceback" not in done.stderr
+
+    def test_a_reader_that_closes_early_is_no_error(self, trained, environment, tmp_path):
+        done = subprocess.run(
+            f"{sys.executable} -m tinygrad_gpt sample --num_samples=50 --max_new_tokens=200 | head -n 1",
+            shell=True,
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert "Traceback" not in done.stderr and "Error" not in done.stderr
+
+
+class TestMetricsLog:
+    def lines(self, folder: Path, *iterations: int, tail: str = "") -> None:
+        text = "".join(json.dumps({"iter": i}) + "\n" for i in iterations)
+        (folder / "metrics.jsonl").write_text(text + tail)
+
+    @pytest.mark.parametrize("tail", ["", '{"iter": 3, "lo', "\x00\x00\x00"])
+    def test_continues_at_the_checkpoint(self, tail, tmp_path):
+        self.lines(tmp_path, 0, 1, 2, tail=tail)
+        log = MetricsLog(tmp_path, start=2)
+        log.write({"iter": 2, "loss": 0.5})
+        log.close()
+        assert read_metrics(tmp_path) == [{"iter": 0}, {"iter": 1}, {"iter": 2, "loss": 0.5}]
+
+    def test_a_number_is_read_as_the_very_same_number(self, tmp_path):
+        loss = float(np.float32(1) / np.float32(3))
+        log = MetricsLog(tmp_path, start=0)
+        log.write({"iter": 0, "loss": loss})
+        log.close()
+        assert read_metrics(tmp_path)[0]["loss"] == loss
+
+
+class TestEvaluate:
+    MODEL = GPT(GPTConfig(block_size=8, vocab_size=11, n_layer=1, n_head=1, n_embd=8, dropout=0.5))
+    TOKENS = np.random.default_rng(0).integers(11, size=101).astype(np.uint16)
+
+    def estimate(self, seed: int) -> float:
+        return evaluate.estimate_loss(self.MODEL, self.TOKENS, batch_size=4, block_size=8, eval_iters=3, seed=seed)
+
+    def test_an_estimate_is_the_same_each_time_and_without_dropout(self):
+        assert self.estimate(1) == self.estimate(1) != self.estimate(2)
+        assert self.MODEL.training
+
+    @pytest.mark.parametrize("length", [9, 10, 16, 17, 101])
+    def test_the_loss_of_a_split_counts_every_token_once(self, length):
+        tokens = self.TOKENS[:length]
+        self.MODEL.eval()
+        total = 0.0
+        for start in range(0, length - 1, 8):
+            x, y = tokens[start : start + 8][: length - 1 - start], tokens[start + 1 : start + 9]
+            x, y = x.astype(np.int64)[None], y.astype(np.int64)[None]
+            total += evaluate.batch_loss(self.MODEL, x, y).item() * y.size
+        self.MODEL.train()
+        assert evaluate.split_loss(self.MODEL, tokens) == pytest.approx(total / (length - 1), rel=1e-6)
+
+    def test_an_estimate_is_the_mean_over_its_batches(self):
+        self.MODEL.eval()
+        generator = np.random.default_rng([3, 1])
+        losses = [evaluate.batch_loss(self.MODEL, *get_batch(self.TOKENS, 4, 8, generator)).item() for _ in range(3)]
+        self.MODEL.train()
+        assert self.estimate(3) == pytest.approx(np.mean(losses), rel=1e-6)
+
+
+def test_without_matplotlib_a_line_says_what_to_install(text_file, cache, tmp_path, monkeypatch, capsys, small_run):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert run(["train", f"--input={text_file}", "--out_dir=run", *small_run]) == 0
+    assert "loss curve: pip install 'tinygrad-gpt[plot]' draws one" in capsys.readouterr().out
+    assert not (tmp_path / "run" / "loss.png").exists()
+
+
+def test_the_curve_of_an_empty_run_is_an_empty_picture(tmp_path):
+    assert plot.plot_loss(tmp_path).read_bytes().startswith(b"\x89PNG")

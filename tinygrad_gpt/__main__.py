@@ -1,0 +1,5 @@
+"""`python -m tinygrad_gpt` is the command `tinygrad-gpt`."""
+
+from tinygrad_gpt.cli import main
+
+main()
