@@ -9,53 +9,41 @@ from __future__ import annotations
 
 import math
 
-import tensor
-from tensor import Tensor, no_grad
+from tensor import Tensor, eye, no_grad, randn_like, where
 from tensor.devices import namespace
 from tensor.inplace import assign
 from tensor.tensor import wrap
 
 
 @no_grad()
-def _fill(x: Tensor, values: Tensor, name: str) -> Tensor:
-    return assign(x, values, name)
-
-
-def _rand(x: Tensor) -> Tensor:
-    return tensor.rand(x.shape, dtype=x.dtype, device=x.device)
-
-
-def _randn(x: Tensor) -> Tensor:
-    return tensor.randn(x.shape, dtype=x.dtype, device=x.device)
-
-
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
     """Numbers drawn evenly from [a, b)."""
-    return _fill(tensor, _rand(tensor) * (b - a) + a, "uniform_")
+    return tensor.uniform_(a, b)
 
 
+@no_grad()
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     """Numbers drawn from a normal distribution."""
-    return _fill(tensor, _randn(tensor) * std + mean, "normal_")
+    return tensor.normal_(mean, std)
 
 
+@no_grad()
 def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0) -> Tensor:
     """Numbers from a normal distribution cut to [a, b]: those outside are drawn again until they fall inside."""
     if not a < b or mean < a - 2 * std or mean > b + 2 * std:
         raise ValueError(
             f"trunc_normal_: the mean ({mean}) must lie within 2 std of the interval [{a}, {b}], and a below b"
         )
-    values = (_randn(tensor) * std + mean).array
-    outside = (values < a) | (values > b)
-    while outside.any():
-        values[outside] = (_randn(wrap(values[outside])) * std + mean).array
-        outside = (values < a) | (values > b)
-    return _fill(tensor, wrap(values), "trunc_normal_")
+    values = randn_like(tensor) * std + mean
+    while (outside := (values < a) | (values > b)).any():
+        values = where(outside, randn_like(values) * std + mean, values)
+    return assign(tensor, values, "trunc_normal_")
 
 
+@no_grad()
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """The same number everywhere."""
-    return _fill(tensor, wrap(namespace(tensor.array).full_like(tensor.array, val)), "constant_")
+    return tensor.fill_(val)
 
 
 def zeros_(tensor: Tensor) -> Tensor:
@@ -68,11 +56,11 @@ def ones_(tensor: Tensor) -> Tensor:
     return constant_(tensor, 1.0)
 
 
+@no_grad()
 def eye_(tensor: Tensor) -> Tensor:
     """The identity: 1 on the diagonal of a matrix, 0 elsewhere."""
     _require_matrix("eye_", tensor, exactly=True)
-    values = namespace(tensor.array).eye(*tensor.shape, dtype=tensor.dtype)
-    return _fill(tensor, wrap(values), "eye_")
+    return assign(tensor, eye(*tensor.shape, dtype=tensor.dtype, device=tensor.device), "eye_")
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
@@ -97,16 +85,17 @@ def kaiming_normal_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlin
     return normal_(tensor, 0.0, _kaiming_std("kaiming_normal_", tensor, a, mode, nonlinearity))
 
 
+@no_grad()
 def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     """A random matrix whose rows (or columns, if fewer) are orthogonal and of length `gain` (Saxe et al. 2013)."""
     _require_matrix("orthogonal_", tensor)
     rows, columns = tensor.shape[0], tensor.numel() // max(tensor.shape[0], 1)
     xp = namespace(tensor.array)
-    drawn = _randn(tensor).array.reshape(rows, columns)
+    drawn = randn_like(tensor).array.reshape(rows, columns)
     q, r = xp.linalg.qr(drawn.T if rows < columns else drawn)
     q = q * xp.sign(xp.diagonal(r))  # without this, the distribution would not be even
     q = q.T if rows < columns else q
-    return _fill(tensor, wrap(gain * q.reshape(tensor.shape)), "orthogonal_")
+    return assign(tensor, wrap(gain * q.reshape(tensor.shape)), "orthogonal_")
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:

@@ -1,10 +1,16 @@
 """tensor: an N-dimensional Tensor with reverse-mode autograd, in PyTorch's spelling (`import tensor as torch`)."""
 
+from math import e, inf, nan, pi
+
+from tensor import cuda as cuda
 from tensor import methods as methods
 from tensor.autograd import grad as grad
 from tensor.create import *
 from tensor.devices import Device as device
 from tensor.dtypes import *
+from tensor.dtypes import bool_ as bool
+from tensor.dtypes import float32 as float
+from tensor.dtypes import int32 as int
 from tensor.gradcheck import *
 from tensor.modes import (
     detect_anomaly,
@@ -17,6 +23,7 @@ from tensor.modes import (
 from tensor.op import Op
 from tensor.ops.arithmetic import *
 from tensor.ops.bounds import *
+from tensor.ops.cast import *
 from tensor.ops.compare import *
 from tensor.ops.diagonal import *
 from tensor.ops.einsum import *
@@ -39,4 +46,8 @@ from tensor.ops.softmax import *
 from tensor.ops.sort import *
 from tensor.ops.split import *
 from tensor.ops.trigonometry import *
+from tensor.random import *
 from tensor.tensor import Tensor
+
+Size = tuple  # the type of x.shape
+newaxis = None  # x[:, newaxis]

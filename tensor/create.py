@@ -14,6 +14,7 @@ import numpy as np
 from tensor import dtypes
 from tensor.checks import shape_args
 from tensor.devices import CPU, Device, array_module
+from tensor.ops.cast import number
 from tensor.ops.index import getitem
 from tensor.ops.join import stack
 from tensor.ops.shape import expand, reshape
@@ -99,7 +100,8 @@ def full(size, fill_value, *, dtype=None, device=None, requires_grad: bool = Fal
     if isinstance(fill_value, Tensor):
         dtype, fill_value = dtype or fill_value.dtype, fill_value.item()
     dtype = dtypes.check_supported(dtype or dtypes.scalar_dtype(fill_value))
-    return leaf(array_module(Device(device or CPU)).full(shape_args((size,)), fill_value, dtype), requires_grad)
+    array = array_module(Device(device or CPU)).full(shape_args((size,)), number(fill_value, dtype), dtype)
+    return leaf(array, requires_grad)
 
 
 def zeros(*size, dtype=None, device=None, requires_grad: bool = False) -> Tensor:
@@ -179,8 +181,10 @@ def new_empty(input: Tensor, *size, dtype=None, device=None, requires_grad: bool
 # ---------------------------------------------------------------------- evenly spaced
 
 
-def _number(x):
-    return x.item() if isinstance(x, Tensor) else x
+def _numbers(dtype, *values) -> list:
+    """`values` (numbers or one-element Tensors) as Python numbers; for an integer dtype without their fractions."""
+    numbers = [x.item() if isinstance(x, Tensor) else x for x in values]
+    return numbers if dtype is None or dtypes.is_floating(np.dtype(dtype)) else [int(x) for x in numbers]
 
 
 def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad: bool = False) -> Tensor:
@@ -189,7 +193,7 @@ def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad: b
     The dtype is int64 if all three are integers, else the default floating-point one.
     """
     start, end = (0, start) if end is None else (start, end)
-    start, end, step = _number(start), _number(end), _number(step)
+    start, end, step = _numbers(dtype if dtype == dtypes.int64 else None, start, end, step)
     if step == 0 or (end - start) / step < 0:
         raise RuntimeError(f"arange: from {start} to {end} in steps of {step} never arrives: step needs the other sign")
     if dtype is None:
@@ -202,14 +206,18 @@ def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad: b
 
 def linspace(start, end, steps: int, *, dtype=None, device=None, requires_grad: bool = False) -> Tensor:
     """`steps` evenly spaced numbers from start to end, both included."""
-    values = _linspace(_number(start), _number(end), steps, array_module(Device(device or CPU)))
-    return leaf(values.astype(dtypes.check_supported(dtype or dtypes.get_default_dtype())), requires_grad)
+    dtype = dtypes.check_supported(dtype or dtypes.get_default_dtype())
+    start, end = _numbers(dtype, start, end)
+    values = _linspace(start, end, steps, array_module(Device(device or CPU)))
+    return leaf(values.astype(dtype), requires_grad)
 
 
 def logspace(start, end, steps: int, base=10.0, *, dtype=None, device=None, requires_grad: bool = False) -> Tensor:
     """base to the powers `linspace(start, end, steps)`."""
-    values = base ** _linspace(_number(start), _number(end), steps, array_module(Device(device or CPU)))
-    return leaf(values.astype(dtypes.check_supported(dtype or dtypes.get_default_dtype())), requires_grad)
+    dtype = dtypes.check_supported(dtype or dtypes.get_default_dtype())
+    start, end = _numbers(dtype, start, end)
+    values = base ** _linspace(start, end, steps, array_module(Device(device or CPU)))
+    return leaf(values.astype(dtype), requires_grad)
 
 
 def _linspace(start, end, steps: int, xp):

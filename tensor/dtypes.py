@@ -9,6 +9,30 @@ from __future__ import annotations
 
 import numpy as np
 
+__all__ = [
+    "bool_",
+    "can_cast",
+    "double",
+    "dtype",
+    "finfo",
+    "float16",
+    "float32",
+    "float64",
+    "get_default_dtype",
+    "half",
+    "iinfo",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "long",
+    "promote_types",
+    "result_type",
+    "set_default_dtype",
+    "short",
+    "uint8",
+]
+
 dtype = np.dtype
 float16 = half = np.dtype("float16")
 float32 = np.dtype("float32")
@@ -52,6 +76,16 @@ def check_supported(d) -> np.dtype:
     return d
 
 
+def finfo(type=None) -> np.finfo:
+    """The limits of a floating-point dtype (the default one if not given): bits, eps, max, min, tiny."""
+    return np.finfo(type or get_default_dtype())
+
+
+def iinfo(type) -> np.iinfo:
+    """The limits of an integer dtype: bits, max, min."""
+    return np.iinfo(type)
+
+
 def promote_types(a: np.dtype, b: np.dtype) -> np.dtype:
     """The smallest dtype that PyTorch lets `a` and `b` meet in: a float beats every integer."""
     a, b = np.dtype(a), np.dtype(b)
@@ -88,7 +122,7 @@ def result_type(*operands) -> np.dtype:
     """
     ranks: list[np.dtype | None] = [None, None, None]
     for x in operands:
-        rank, d = (2, scalar_dtype(x)) if is_scalar(x) else (int(x.ndim == 0), x.dtype)
+        rank, d = (int(x.ndim == 0), x.dtype) if hasattr(x, "array") else (2, scalar_dtype(x))
         before = ranks[rank]
         ranks[rank] = d if before is None else promote_types(before, d)
     result: np.dtype | None = None

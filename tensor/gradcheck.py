@@ -160,7 +160,7 @@ def _numeric_jacobians(fn: Callable, inputs: Sequence, x: Tensor, eps: float) ->
             column.append((up - down) / (2 * eps))
     with no_grad():
         sizes = [y.numel() for y in _outputs(fn, inputs)]
-    return [np.array(column).reshape(-1, size).T for column, size in zip(columns, sizes, strict=True)]
+    return [np.array(column).reshape(len(column), size).T for column, size in zip(columns, sizes, strict=True)]
 
 
 def check_against_torch(

@@ -65,7 +65,7 @@ def assign(x: Tensor, result: Tensor, name: str) -> Tensor:
         raise RuntimeError(
             f"{name}: the result is {result.dtype} and cannot be written into {x.dtype}: convert x with .to() first"
         )
-    if x.array.size and any(step == 0 and n > 1 for step, n in zip(x.array.strides, x.shape, strict=True)):
+    if x.array.size and not _owns_its_elements(x.array):
         raise RuntimeError(f"{name}: this is an expanded view, its elements share places in memory: clone() it first")
     if recording and result.is_leaf and result.requires_grad:
         result = Clone.apply(result)  # x must not pose as the leaf itself
@@ -76,6 +76,12 @@ def assign(x: Tensor, result: Tensor, name: str) -> Tensor:
     if recording:
         _take_history(x, *history)
     return x
+
+
+def _owns_its_elements(array) -> bool:
+    """May `array` be written? Not if expanded dims share memory, nor a part of such (NumPy marks that read-only)."""
+    shared = any(step == 0 and n > 1 for step, n in zip(array.strides, array.shape, strict=True))
+    return not shared and getattr(array.flags, "writeable", True)
 
 
 def _rescue_saved(x: Tensor, op: Op | None) -> None:

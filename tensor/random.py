@@ -81,16 +81,14 @@ class Generator:
     def uniform(self, shape, dtype, device: Device):
         """An array of numbers in [0, 1), drawn in float32 or float64 as `dtype` is."""
         wide = np.float64 if dtype == dtypes.float64 else np.float32
-        if device == CPU:
-            return self.numpy.random(shape, wide).astype(dtype, copy=False)
-        return self._reseeded().random_sample(shape, wide).astype(dtype, copy=False)
+        draw = self.numpy.random if device == CPU else self._reseeded().random_sample
+        return array_module(device).asarray(draw(shape, wide), dtype)
 
     def normal(self, shape, dtype, device: Device):
         """An array of numbers with mean 0 and variance 1, drawn in float32 or float64 as `dtype` is."""
         wide = np.float64 if dtype == dtypes.float64 else np.float32
-        if device == CPU:
-            return self.numpy.standard_normal(shape, wide).astype(dtype, copy=False)
-        return self._reseeded().standard_normal(shape, wide).astype(dtype, copy=False)
+        draw = self.numpy.standard_normal if device == CPU else self._reseeded().standard_normal
+        return array_module(device).asarray(draw(shape, wide), dtype)
 
     def integers(self, low: int, high: int, shape, dtype, device: Device):
         """An array of integers in [low, high)."""
@@ -166,10 +164,17 @@ def randn(*size, generator=None, dtype=None, device=None, requires_grad: bool = 
     return leaf(g.normal(shape_args(size), dtype, Device(device or CPU)), requires_grad)
 
 
-def randint(*bounds_and_size, generator=None, dtype=dtypes.int64, device=None, **named) -> Tensor:
+def _check_range(name: str, low: int, high: int) -> None:
+    if low >= high:
+        raise RuntimeError(f"{name}: there is no integer from {low} up to but without {high}: high must be larger")
+
+
+def randint(low=0, high=None, size=None, *, generator=None, dtype=dtypes.int64, device=None) -> Tensor:
     """`randint(high, size)` or `randint(low, high, size)`: uniform integers from low (0) up to but without high."""
-    given = dict(zip(("high", "size") if _is_size(bounds_and_size) else ("low", "high", "size"), bounds_and_size))
-    low, high, size = _randint_arguments(**{**given, **named})
+    if size is None:
+        low, high, size = 0, low, high
+    elif high is None:
+        low, high = 0, low
     _check_range("randint", low, high)
     g = generator or default_generator
     return wrap(g.integers(low, high, shape_args((size,)), dtypes.check_supported(dtype), Device(device or CPU)))
@@ -194,7 +199,9 @@ def randn_like(input: Tensor, *, generator=None, dtype=None, device=None, requir
     return randn(input.shape, generator=generator, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def randint_like(input: Tensor, low: int, high: int | None = None, *, generator=None, dtype=None, device=None) -> Tensor:
+def randint_like(
+    input: Tensor, low: int, high: int | None = None, *, generator=None, dtype=None, device=None
+) -> Tensor:
     """`randint` in the shape of input, and with its dtype and device unless given."""
     low, high = (0, low) if high is None else (low, high)
     dtype, device = dtype or input.dtype, device or input.device
@@ -263,8 +270,9 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
         drawn = xp.stack([xp.searchsorted(s, h, side="right") for s, h in zip(sums, heights, strict=True)])
     else:
         # n clocks that ring at rates w: the order in which they ring is a draw without replacement
-        times = -xp.log1p(-g.uniform(rows.shape, dtypes.float64, place)) / rows
-        drawn = xp.argsort(xp.where(rows > 0, times, xp.inf), axis=1)[:, :num_samples]
+        possible = rows > 0
+        waits = -xp.log1p(-g.uniform(rows.shape, dtypes.float64, place)) / xp.where(possible, rows, 1)
+        drawn = xp.argsort(xp.where(possible, waits, xp.inf), axis=1)[:, :num_samples]
     drawn = drawn.astype(dtypes.int64)
     return wrap(drawn if weights.ndim == 2 else drawn[0])
 
@@ -300,7 +308,15 @@ def exponential_(input: Tensor, lambd: float = 1.0, *, generator=None) -> Tensor
 
 
 def random_(input: Tensor, low: int = 0, high: int | None = None, *, generator=None) -> Tensor:
-    """Fill with uniform integers: `random_(high)` below high, `random_(low, high)` from low, alone up to the dtype's end.
+    """Fill with uniform integers: `random_(high)` below high, `random_(low, high)` from low up to but without high.
 
-    For a floating-point dtype the end is that of the integers it can hold without gaps.
+    `random_()` goes up to the dtype's largest integer, for a floating-point dtype to where its integers get gaps.
     """
+    if high is None:
+        low, high = 0, low
+    if not high:
+        digits = np.finfo(input.dtype).nmant + 1 if dtypes.is_floating(input.dtype) else np.iinfo(input.dtype).bits - 1
+        high = 2**digits
+    _check_range("random_", low, high)
+    g = generator or default_generator
+    return _fill(input, g.integers(low, high, input.shape, dtypes.int64, input.device), "random_")

@@ -245,7 +245,7 @@ def cross_entropy(logits, targets, row_weight):
 def cross_entropy_backward(dlosses, logits, targets, row_weight, log_sum):
     """dlogits_n = dloss_n w_n (softmax(x_n) − onehot(target_n)), (N, V)."""
     xp = namespace(logits)
-    scale = dlosses * row_weight
+    scale = xp.where(row_weight == 0, 0, dlosses * row_weight)
     dlogits = xp.empty(logits.shape, logits.dtype)
     for rows in row_tiles(logits):
         d = xp.subtract(logits[rows], log_sum[rows, None], out=dlogits[rows])

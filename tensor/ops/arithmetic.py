@@ -20,6 +20,7 @@ __all__ = [
     "float_power",
     "floor_divide",
     "fmod",
+    "ldexp",
     "lerp",
     "mul",
     "multiply",
@@ -109,6 +110,14 @@ class DivRounded(Op):
         return zeros, zeros
 
 
+class FloorDivide(Op):
+    """y = ⌊a / b⌋, as `//`; without a gradient, as in PyTorch: div(rounding_mode="floor") has one, which is 0."""
+
+    def forward(self, a, b):
+        _check_divisor("floor_divide", b)
+        return namespace(a, b).floor_divide(a, b)
+
+
 class Remainder(Op):
     """y = a − b ⌊a/b⌋, which has the sign of b;  ⌊a/b⌋ is flat, so ∂y/∂a = 1, ∂y/∂b = −⌊a/b⌋."""
 
@@ -144,7 +153,7 @@ class Power(Op):
 
     def forward(self, x, *, n):
         self.x, self.n = x, n
-        return power(x, n)
+        return power(x, n).astype(x.dtype, copy=False)  # NumPy makes an int8 of a bool
 
     def backward(self, dy):
         if self.n == 0:
@@ -159,7 +168,10 @@ class Pow(Op):
 
     def forward(self, a, b):
         self.a, self.b = a, b
-        self.y = namespace(a, b).power(a, b)
+        xp = namespace(a, b)
+        if xp.result_type(a, b).kind in "iu" and xp.any(xp.less(b, 0)):
+            raise RuntimeError("pow: integers have no negative integer powers: call .float() first")
+        self.y = xp.power(a, b)
         return self.y
 
     def backward(self, dy):
@@ -255,7 +267,7 @@ def true_divide(input, other) -> Tensor:
 
 def floor_divide(input, other) -> Tensor:
     """⌊input / other⌋, element by element, broadcast; what `//` does. Integers stay integers."""
-    return div(input, other, rounding_mode="floor")
+    return FloorDivide.apply(*promote("floor_divide", input, other))
 
 
 def remainder(input, other) -> Tensor:
@@ -281,6 +293,11 @@ def pow(input, exponent) -> Tensor:
 def float_power(input, exponent) -> Tensor:
     """`pow` computed in float64, whatever the dtypes."""
     return pow(*[cast(x, dtypes.float64) if isinstance(x, Tensor) else float(x) for x in (input, exponent)])
+
+
+def ldexp(input: Tensor, other: Tensor) -> Tensor:
+    """input · 2^other."""
+    return mul(input, pow(2.0, other))
 
 
 def square(input: Tensor) -> Tensor:

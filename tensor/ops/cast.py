@@ -11,7 +11,9 @@ from tensor.inplace import Clone
 from tensor.op import Op
 from tensor.tensor import Tensor
 
-__all__ = ["to", "type_as"]
+__all__ = ["is_floating_point", "is_tensor", "numel"]
+METHODS = ["to", "type_as"]  # no functions
+NOT_METHODS = ["is_floating_point", "is_tensor", "numel"]  # Tensor has them
 
 
 class Cast(Op):
@@ -67,6 +69,21 @@ def to(input: Tensor, *args, dtype=None, device=None, copy: bool = False) -> Ten
     return Clone.apply(out) if copy and out is input else out
 
 
+def is_tensor(obj) -> bool:
+    """Is it a Tensor?"""
+    return isinstance(obj, Tensor)
+
+
+def is_floating_point(input: Tensor) -> bool:
+    """Is the dtype float16, float32 or float64?"""
+    return input.is_floating_point()
+
+
+def numel(input: Tensor) -> int:
+    """The number of elements."""
+    return input.numel()
+
+
 def type_as(input: Tensor, other: Tensor) -> Tensor:
     """input in the dtype of `other`."""
     return cast(input, other.dtype)
@@ -99,4 +116,6 @@ def promote(name: str, *operands, to_float: bool = False) -> list:
 
 def number(x, dtype):
     """The number x as a Python number that `dtype` can hold: integers wrap around, as in C (300 is 44 in uint8)."""
+    if not dtypes.is_scalar(x):
+        raise TypeError(f"expected a Tensor or a number, got {type(x).__name__}")
     return np.asarray(x).astype(dtype).item() if dtype.kind in "iu" else dtype.type(x).item()

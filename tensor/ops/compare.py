@@ -123,9 +123,7 @@ def _bits(name: str, function: str, *operands) -> Tensor:
         if isinstance(x, float) or (isinstance(x, Tensor) and dtypes.is_floating(x.dtype)):
             kind = x.dtype if isinstance(x, Tensor) else "a float"
             raise RuntimeError(f"{name}: bits are those of integers and bools, got {kind}: use .long() or .bool()")
-    if len(operands) > 1:
-        operands = promote(name, *operands)
-    return Elementwise.apply(*operands, function=function)
+    return Elementwise.apply(*promote(name, *operands), function=function)
 
 
 def bitwise_and(input, other) -> Tensor:
@@ -163,9 +161,7 @@ def equal(input: Tensor, other: Tensor) -> bool:
     return input.shape == other.shape and bool(eq(input, other).array.all())
 
 
-def isclose(
-    input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
-) -> Tensor:
+def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
     """Bools: |input − other| ≤ atol + rtol · |other|, element by element, broadcast."""
     if input.dtype != other.dtype:
         raise RuntimeError(f"isclose: both operands need one dtype, got {input.dtype} and {other.dtype}")
@@ -180,9 +176,7 @@ def isclose(
     return logical_or(same, near)
 
 
-def allclose(
-    input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
-) -> bool:
+def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
     """Are all elements close, as `isclose` has it? A Python bool."""
     return bool(isclose(input, other, rtol, atol, equal_nan).array.all())
 

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 from tensor.checks import require_tensor, shape_text
 from tensor.ops.arithmetic import mul
-from tensor.ops.cast import promote
 from tensor.ops.diagonal import diagonal
 from tensor.ops.matmul import matmul
 from tensor.ops.reduce import sum
@@ -41,6 +40,9 @@ def einsum(equation: str, *operands) -> Tensor:
     if len(operands) == 1 and isinstance(operands[0], list | tuple):
         operands = tuple(operands[0])
     tensors = [require_tensor("einsum", x) for x in operands]
+    if len({x.dtype for x in tensors}) > 1:
+        listed = ", ".join(str(x.dtype) for x in tensors)
+        raise RuntimeError(f"einsum: the operands need one dtype, got {listed}: convert with .to()")
     terms, output = parse(equation, tensors)
     _check_lengths(equation, tensors, terms)
     pairs = [_diagonals(x, term) for x, term in zip(tensors, terms, strict=True)]
@@ -62,9 +64,9 @@ def parse(equation: str, tensors: Sequence[Tensor]) -> tuple[list[list[Index]], 
     seen = [index for term in terms for index in term]
     dots: list[Index] = sorted({i for i in seen if isinstance(i, int)})
     if not arrow:
-        letters = sorted(i for i in set(seen) if isinstance(i, str) and seen.count(i) == 1)
-        return terms, [*dots, *letters]
-    output = _indices(equation, right, len(right.replace("...", "")) + len(dots))
+        return terms, [*dots, *sorted(i for i in set(seen) if isinstance(i, str) and seen.count(i) == 1)]
+    letters = len(right.replace("...", ""))
+    output = _indices(equation, right, letters + len(dots) if "..." in right else letters)
     for index in output:
         if output.count(index) > 1:
             raise RuntimeError(f"einsum: the result of {equation!r} names {index!r} twice")
@@ -125,14 +127,13 @@ def _contract(a: Tensor, ia: list[Index], b: Tensor, ib: list[Index], keep: set[
     rows = [i for i in ia if i not in ib]
     columns = [i for i in ib if i not in ia]
     lengths = dict(zip([*ia, *ib], [*a.shape, *b.shape], strict=True))
-    a, b = promote("einsum", _ordered(a, ia, batch + rows + inner), _ordered(b, ib, batch + inner + columns))
 
     def size(indices):
         return math.prod(lengths[i] for i in indices)
 
     stack = [lengths[i] for i in batch]
-    a = reshape(a, [*stack, size(rows), size(inner)])
-    b = reshape(b, [*stack, size(inner), size(columns)])
+    a = reshape(_ordered(a, ia, batch + rows + inner), [*stack, size(rows), size(inner)])
+    b = reshape(_ordered(b, ib, batch + inner + columns), [*stack, size(inner), size(columns)])
     # Without a sum, or with vectors for matrices, a product element by element is faster than many tiny matmuls.
     if not inner:
         y = mul(a, b)  # (..., rows, 1) · (..., 1, columns)

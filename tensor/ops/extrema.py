@@ -13,6 +13,7 @@ from typing import NamedTuple
 from tensor.checks import normalize_dim, shape_text
 from tensor.devices import namespace
 from tensor.op import Op
+from tensor.ops.aliases import numpy_names
 from tensor.ops.gather import gather
 from tensor.ops.reduce import reduced_dims, restore
 from tensor.ops.shape import reshape, squeeze
@@ -101,6 +102,7 @@ def _require_some(name: str, input: Tensor) -> None:
         raise RuntimeError(f"{name}: the Tensor of shape {shape_text(input.shape)} has no elements: give a dim")
 
 
+@numpy_names
 def amax(input: Tensor, dim=None, keepdim: bool = False) -> Tensor:
     """The largest elements over `dim` (an int, several, or None for all); equal ones share the gradient."""
     dims = reduced_dims("amax", dim, input.ndim)
@@ -108,6 +110,7 @@ def amax(input: Tensor, dim=None, keepdim: bool = False) -> Tensor:
     return Amax.apply(input, dims=dims, keepdim=keepdim)
 
 
+@numpy_names
 def amin(input: Tensor, dim=None, keepdim: bool = False) -> Tensor:
     """The smallest elements over `dim` (an int, several, or None for all); equal ones share the gradient."""
     dims = reduced_dims("amin", dim, input.ndim)
@@ -115,6 +118,7 @@ def amin(input: Tensor, dim=None, keepdim: bool = False) -> Tensor:
     return Amin.apply(input, dims=dims, keepdim=keepdim)
 
 
+@numpy_names
 def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> MinMax:
     """(min, max) along `dim`, or of all."""
     return MinMax(amin(input, dim, keepdim), amax(input, dim, keepdim))
@@ -147,11 +151,13 @@ def _arg(name: str, input: Tensor, dim: int | None, keepdim: bool):
     return namespace(input.array).expand_dims(index, dim) if keepdim and input.ndim else index
 
 
+@numpy_names
 def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The position of the largest element along `dim` (of the flattened input if None); of equal ones the first."""
     return wrap(namespace(input.array).asarray(_arg("argmax", input, dim, keepdim)))
 
 
+@numpy_names
 def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The position of the smallest element along `dim` (of the flattened input if None); of equal ones the first."""
     return wrap(namespace(input.array).asarray(_arg("argmin", input, dim, keepdim)))
@@ -165,6 +171,7 @@ def _extreme(name: str, input: Tensor, dim: int, keepdim: bool) -> ValuesIndices
     return pick(input, dim, xp.expand_dims(index, dim), keepdim)
 
 
+@numpy_names
 def max(input: Tensor, dim=None, keepdim: bool = False, *, other=None):
     """`max(x)`: the largest element. `max(x, dim)`: (values, indices) along dim. `max(x, y)`: see `maximum`.
 
@@ -178,6 +185,7 @@ def max(input: Tensor, dim=None, keepdim: bool = False, *, other=None):
     return _extreme("max", input, dim, keepdim)
 
 
+@numpy_names
 def min(input: Tensor, dim=None, keepdim: bool = False, *, other=None):
     """`min(x)`: the smallest element. `min(x, dim)`: (values, indices) along dim. `min(x, y)`: see `minimum`.
 
@@ -217,6 +225,7 @@ def _median(name: str, input: Tensor, dim: int, keepdim: bool, skip_nan: bool) -
     return pick(input, dim, xp.moveaxis(index, -1, dim), keepdim)
 
 
+@numpy_names
 def median(input: Tensor, dim: int | None = None, keepdim: bool = False):
     """`median(x)`: the median. `median(x, dim)`: (values, indices) along dim. Of an even count it is the lower one."""
     if dim is not None:
@@ -226,6 +235,7 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False):
     return Median.apply(input, dims=tuple(range(input.ndim)), keepdim=False)
 
 
+@numpy_names
 def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False):
     """`median` of the elements that are not NaN."""
     if dim is not None:

@@ -8,6 +8,7 @@ from tensor.ops.index import fill_value
 from tensor.tensor import Tensor
 
 __all__ = ["copy_", "fill", "fill_", "zero_"]
+NOT_METHODS = ["fill"]
 
 
 def fill(input: Tensor, value) -> Tensor:

@@ -152,8 +152,13 @@ def in_corner(part, shape: tuple[int, ...]):
 
 
 def _lifted(*tensors) -> list[Tensor]:
-    """0-dim Tensors as 1-dim ones, which is how PyTorch looks at them here."""
-    return [x if x.ndim else reshape(x, 1) for x in tensors]
+    """0-dim Tensors as 1-dim ones, which is how PyTorch looks at them here; copies, which x.scatter_() may outlive."""
+    return [x if x.ndim else reshape(x.clone(), 1) for x in tensors]
+
+
+def _as_deep_as(original: Tensor, y: Tensor) -> Tensor:
+    """y without the dim that `_lifted` gave to a 0-dim original."""
+    return y if original.ndim else reshape(y, ())
 
 
 def _along(name: str, input: Tensor, dim: int, index: Tensor, src: Tensor | None = None):
@@ -190,7 +195,7 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
     x, i, _, d = _along("gather", input, dim, index)
     if index.numel() == 0:
         return reshape(Index.apply(reshape(x, -1), index=(namespace(x.array).zeros(0, np.int64),)), index.shape)
-    return reshape(Gather.apply(x, i, dim=d), index.shape)
+    return _as_deep_as(index, Gather.apply(x, i, dim=d))
 
 
 def scatter(input: Tensor, dim: int, index: Tensor, src=None, *, value=None, reduce: str | None = None) -> Tensor:
@@ -207,7 +212,7 @@ def scatter(input: Tensor, dim: int, index: Tensor, src=None, *, value=None, red
     if reduce is not None:
         raise RuntimeError(f"scatter: reduce is None or 'add', got {reduce!r}: see scatter_reduce()")
     x, i, src, d = _along("scatter", input, dim, index, src)
-    return reshape(Scatter.apply(x, i, src, dim=d), input.shape)
+    return _as_deep_as(input, Scatter.apply(x, i, src, dim=d))
 
 
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
@@ -216,7 +221,7 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     y[index[i, j], j] += src[i, j] for dim 0.
     """
     x, i, src, d = _along("scatter_add", input, dim, index, src)
-    return reshape(ScatterAdd.apply(x, i, src, dim=d), input.shape)
+    return _as_deep_as(input, ScatterAdd.apply(x, i, src, dim=d))
 
 
 def scatter_reduce(
@@ -247,7 +252,7 @@ def scatter_reduce(
         xp.add.at(count, positions(i.array, d), 1)
         count = wrap(xp.maximum(count, 1))
         y = y / count if dtypes.is_floating(y.dtype) else wrap(y.array // count.array)
-    return reshape(y, input.shape)
+    return _as_deep_as(input, y)
 
 
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
@@ -272,4 +277,4 @@ def take(input: Tensor, index: Tensor) -> Tensor:
     """The elements of input at the positions `index`, counted in row-major order; the result has index's shape."""
     require_integer("take", "index", index)
     check_range(index.array, 0, input.numel())
-    return Index.apply(reshape(input, -1), index=(index.array,))
+    return Index.apply(reshape(input, -1), index=(index.array.copy(),))  # backward needs the index as it is now

@@ -162,7 +162,9 @@ def _plain(part, xp):
         raise IndexError(f"a {part.dtype} index is ambiguous: use .bool() for a mask, .long() for positions")
     if part.dtype.kind not in "ib":
         raise IndexError(f"an index Tensor holds integers or bools, this one is {part.dtype}: convert it with .long()")
-    return int(part) if part.ndim == 0 and part.dtype.kind == "i" else xp.asarray(part)
+    if part.ndim == 0 and part.dtype.kind == "i":
+        return int(part)
+    return xp.array(part)  # a copy: backward needs the index as it is now
 
 
 def _fill_ellipsis(parts: list, shape: tuple[int, ...]) -> list:

@@ -9,6 +9,7 @@ from tensor import dtypes
 from tensor.checks import normalize_dim, require_tensor, shape_args, shape_text
 from tensor.devices import namespace
 from tensor.op import Op
+from tensor.ops.aliases import numpy_names
 from tensor.ops.cast import cast
 from tensor.ops.index import EVERYTHING, Index
 from tensor.ops.shape import atleast_1d, atleast_2d, atleast_3d, expand, reshape, unsqueeze
@@ -81,6 +82,7 @@ def _listed(name: str, tensors) -> list[Tensor]:
     return [cast(x, target) for x in tensors]
 
 
+@numpy_names
 def cat(tensors, dim: int = 0) -> Tensor:
     """The Tensors one after the other along `dim`; their other lengths agree. (An empty (0,) Tensor is passed over.)"""
     tensors = _listed("cat", tensors)
@@ -100,16 +102,19 @@ def cat(tensors, dim: int = 0) -> Tensor:
     return Cat.apply(*tensors, dim=dim)
 
 
+@numpy_names
 def concat(tensors, dim: int = 0) -> Tensor:
     """`cat` under another name."""
     return cat(tensors, dim)
 
 
+@numpy_names
 def concatenate(tensors, dim: int = 0) -> Tensor:
     """`cat` under NumPy's name."""
     return cat(tensors, dim)
 
 
+@numpy_names
 def stack(tensors, dim: int = 0) -> Tensor:
     """The Tensors, all of one shape, side by side along a new dim at position `dim`."""
     tensors = _listed("stack", tensors)

@@ -61,7 +61,7 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
         raise RuntimeError(f"masked_scatter: source must be {input.dtype} as input is, got {source.dtype}")
     x = expand(input, shape) if shape else reshape(input, 1)
     y = IndexPut.apply(x, reshape(source, -1)[:count], index=tuple(i.array for i in at), accumulate=False)
-    return reshape(y, shape)
+    return y if shape else reshape(y, ())
 
 
 def nonzero(input: Tensor, *, as_tuple: bool = False):

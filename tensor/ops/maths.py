@@ -230,14 +230,14 @@ class Logit(Op):
 class Relu(Op):
     """y = max(x, 0);  dy/dx = 1 where x > 0, else 0 (at the kink too, as in PyTorch)."""
 
-    vjp = "dx = dy ⊙ [y > 0]"
+    vjp = "dx = dy where y > 0, else 0"
 
     def forward(self, x):
         self.y = namespace(x).maximum(x, 0)
         return self.y
 
     def backward(self, dy):
-        return dy * (self.y > 0)
+        return namespace(dy).where(self.y <= 0, 0, dy)
 
 
 class LogAddExp(Op):

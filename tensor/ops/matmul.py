@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from tensor.checks import broadcast_shape, normalize_dim, normalize_dims, require_tensor, shape_text
 from tensor.op import Op
 from tensor.ops.arithmetic import add, mul
+from tensor.ops.cast import number
 from tensor.ops.diagonal import diagonal
 from tensor.ops.reduce import norm, sum
 from tensor.ops.repeat import roll
@@ -172,7 +173,15 @@ def tensordot(a: Tensor, b: Tensor, dims=2) -> Tensor:
 
 
 def _contract(name: str, a: Tensor, b: Tensor, dims_a: Sequence[int], dims_b: Sequence[int]) -> Tensor:
-    """Σ over pairs of dims, as one matrix product: the other dims of a, then those of b, are left."""
+    """Σ over pairs of dims, as one matrix product: the other dims of a, then those of b, are left.
+
+    A dim of length 1 broadcasts: its partner is summed first.
+    """
+    for d, e in zip(dims_a, dims_b, strict=True):
+        if a.shape[d] == 1 != b.shape[e]:
+            b = sum(b, e, keepdim=True, dtype=b.dtype)
+        elif b.shape[e] == 1 != a.shape[d]:
+            a = sum(a, d, keepdim=True, dtype=a.dtype)
     lengths_a, lengths_b = [a.shape[d] for d in dims_a], [b.shape[d] for d in dims_b]
     if lengths_a != lengths_b:
         raise RuntimeError(
@@ -191,6 +200,7 @@ def _contract(name: str, a: Tensor, b: Tensor, dims_a: Sequence[int], dims_b: Se
 def _plus(name: str, input: Tensor, product: Tensor, beta, alpha) -> Tensor:
     """beta · input + alpha · product; with beta = 0 not even a NaN of input counts."""
     broadcast_shape(name, input.shape, product.shape)
+    beta, alpha = number(beta, input.dtype), number(alpha, input.dtype)
     product = mul(product, alpha) if alpha != 1 else product
     if beta == 0:
         return add(product, mul(nan_to_num(input), 0))
@@ -219,7 +229,7 @@ def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta=1, alpha=1) -
 
 def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta=1, alpha=1) -> Tensor:
     """beta · input + alpha · Σ_b (batch1 @ batch2); input is broadcast to (m, n)."""
-    return _plus("addbmm", input, sum(bmm(batch1, batch2), 0), beta, alpha)
+    return _plus("addbmm", input, sum(bmm(batch1, batch2), 0, dtype=batch1.dtype), beta, alpha)
 
 
 def kron(input: Tensor, other: Tensor) -> Tensor:
@@ -256,8 +266,11 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     return mul(roll(input, -1, dim), roll(other, -2, dim)) - mul(roll(input, -2, dim), roll(other, -1, dim))
 
 
-def cdist(x1: Tensor, x2: Tensor, p: float = 2.0) -> Tensor:
-    """The p-norm distance of every row of x1 to every row of x2: (..., m, d), (..., n, d) -> (..., m, n)."""
+def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = None) -> Tensor:
+    """The p-norm distance of every row of x1 to every row of x2: (..., m, d), (..., n, d) -> (..., m, n).
+
+    `compute_mode` is accepted and without effect: the differences are always taken directly, the exact way.
+    """
     return norm(unsqueeze(x1, -2) - unsqueeze(x2, -3), p, dim=-1)
 
 

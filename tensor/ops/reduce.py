@@ -11,6 +11,7 @@ from tensor import dtypes
 from tensor.checks import broadcast_shape, normalize_dims, shape_args, shape_text
 from tensor.devices import namespace
 from tensor.op import Op
+from tensor.ops.aliases import numpy_names
 from tensor.ops.cast import cast
 from tensor.tensor import Tensor, wrap
 
@@ -62,17 +63,20 @@ class Sum(Op):
 class Prod(Op):
     """y = Π x over `dims`;  ∂y/∂x_i = the product of the others.
 
-    That is y / x_i without zeros. Beside one zero every other element's gradient is 0; beside two, all are.
+    Without zeros that is y / x_i. An element beside a zero has the gradient 0; the only zero has the others' product.
     """
 
     vjp = "dx_i = dy Π_{j≠i} x_j"
 
     def forward(self, x, *, dims, keepdim):
         self.x, self.dims, self.keepdim = x, dims, keepdim
-        return x.prod(axis=dims, keepdims=keepdim)
+        self.y = namespace(x).asarray(x.prod(axis=dims, keepdims=keepdim))
+        return self.y
 
     def backward(self, dy):
         xp, zero = namespace(dy), self.x == 0
+        if not zero.any():
+            return restore(dy * self.y, self.dims, self.keepdim) / self.x
         x = xp.where(zero, 1, self.x)
         product = x.prod(axis=self.dims, keepdims=True)  # of what is not zero
         other_zeros = zero.sum(axis=self.dims, keepdims=True) - zero
@@ -202,6 +206,7 @@ def require_floating(name: str, input: Tensor, dtype=None) -> Tensor:
     return input
 
 
+@numpy_names
 def sum(input: Tensor, dim=None, keepdim: bool = False, *, dtype=None) -> Tensor:
     """Sum of the elements over `dim` (an int, several, or None for all). Integers and bools sum to int64."""
     return Sum.apply(_summable(input, dtype), dims=reduced_dims("sum", dim, input.ndim), keepdim=keepdim)
@@ -217,11 +222,13 @@ def sum_to_size(input: Tensor, size, *more) -> Tensor:
     return (sum(input, grown, keepdim=True) if grown else input).reshape(size)
 
 
+@numpy_names
 def nansum(input: Tensor, dim=None, keepdim: bool = False, *, dtype=None) -> Tensor:
     """`sum` that takes NaN for 0."""
     return sum(input.masked_fill(input != input, 0), dim, keepdim, dtype=dtype)  # only NaN differs from itself
 
 
+@numpy_names
 def mean(input: Tensor, dim=None, keepdim: bool = False, *, dtype=None) -> Tensor:
     """Arithmetic mean over `dim` (an int, several, or None for all) of a floating-point Tensor; NaN of nothing."""
     input = require_floating("mean", input, dtype)
@@ -231,12 +238,14 @@ def mean(input: Tensor, dim=None, keepdim: bool = False, *, dtype=None) -> Tenso
     return total / count if count else total * math.nan
 
 
+@numpy_names
 def nanmean(input: Tensor, dim=None, keepdim: bool = False, *, dtype=None) -> Tensor:
     """`mean` of the elements that are not NaN; NaN where there are none."""
     input = require_floating("nanmean", input, dtype)
     return nansum(input, dim, keepdim) / sum(input == input, dim, keepdim)
 
 
+@numpy_names
 def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype=None) -> Tensor:
     """Product of the elements along `dim`, or of all. Integers and bools multiply to int64."""
     dims = reduced_dims("prod", dim, input.ndim)
@@ -257,6 +266,7 @@ def _spread(op, name: str, input: Tensor, dim, unbiased, correction, keepdim: bo
     return op.apply(require_floating(name, input), dims=dims, keepdim=keepdim, correction=correction)
 
 
+@numpy_names
 def var(input: Tensor, dim=None, unbiased: bool | None = None, keepdim: bool = False, *, correction=None) -> Tensor:
     """Variance over `dim`: Σ (x − x̄)² / (n − correction).
 
@@ -265,17 +275,20 @@ def var(input: Tensor, dim=None, unbiased: bool | None = None, keepdim: bool = F
     return _spread(Var, "var", input, dim, unbiased, correction, keepdim)
 
 
+@numpy_names
 def std(input: Tensor, dim=None, unbiased: bool | None = None, keepdim: bool = False, *, correction=None) -> Tensor:
     """Standard deviation over `dim`, the square root of `var`. Where it is 0, its gradient is taken as 0."""
     return _spread(Std, "std", input, dim, unbiased, correction, keepdim)
 
 
+@numpy_names
 def var_mean(input: Tensor, dim=None, unbiased: bool | None = None, keepdim: bool = False, *, correction=None):
     """(var, mean) over `dim`."""
     spread = var(input, dim, unbiased, keepdim, correction=correction)
     return spread, mean(input, None if isinstance(dim, bool) else dim, keepdim)
 
 
+@numpy_names
 def std_mean(input: Tensor, dim=None, unbiased: bool | None = None, keepdim: bool = False, *, correction=None):
     """(std, mean) over `dim`."""
     spread = std(input, dim, unbiased, keepdim, correction=correction)
@@ -303,6 +316,7 @@ def dist(input: Tensor, other: Tensor, p=2) -> Tensor:
     return norm(input - other, p)
 
 
+@numpy_names
 def logsumexp(input: Tensor, dim, keepdim: bool = False) -> Tensor:
     """ln Σ eˣ over `dim`, without overflow."""
     if not dtypes.is_floating(input.dtype):
@@ -320,16 +334,19 @@ def _truth(name: str, input: Tensor, dim, keepdim: bool) -> Tensor:
     return wrap(namespace(input.array).asarray(answer, dtype))
 
 
+@numpy_names
 def any(input: Tensor, dim=None, keepdim: bool = False) -> Tensor:
     """Is any element along `dim`, or of all, not 0? A bool Tensor (for uint8 a uint8 one, as in PyTorch)."""
     return _truth("any", input, dim, keepdim)
 
 
+@numpy_names
 def all(input: Tensor, dim=None, keepdim: bool = False) -> Tensor:
     """Are all elements along `dim`, or all there are, not 0? A bool Tensor (for uint8 a uint8 one, as in PyTorch)."""
     return _truth("all", input, dim, keepdim)
 
 
+@numpy_names
 def count_nonzero(input: Tensor, dim=None) -> Tensor:
     """How many elements over `dim`, or of all, are not 0; int64."""
     return sum(input != 0, dim)

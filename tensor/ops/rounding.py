@@ -38,6 +38,12 @@ __all__ = [
 IN_PLACE = [name for name in __all__ if not name.startswith("is") and name != "signbit"]
 
 
+def sign_array(x):
+    """−1, 0 or 1, and 0 for NaN too, as in PyTorch."""
+    xp = namespace(x)
+    return xp.where(x == x, xp.sign(x), 0) if x.dtype.kind == "f" else xp.sign(x)
+
+
 class Abs(Op):
     """y = |x|;  dy/dx = sign x (0 at the kink)."""
 
@@ -48,7 +54,7 @@ class Abs(Op):
         return namespace(x).abs(x)
 
     def backward(self, dy):
-        return dy * namespace(dy).sign(self.x)
+        return dy * sign_array(self.x)
 
 
 class Staircase(Op):
@@ -64,7 +70,7 @@ class Sign(Staircase):
     """y = −1, 0 or 1, as x is negative, zero or positive."""
 
     def forward(self, x):
-        return x if x.dtype.kind == "b" else namespace(x).sign(x)
+        return x if x.dtype.kind == "b" else sign_array(x)
 
 
 class Floor(Staircase):
@@ -162,7 +168,7 @@ def abs(input: Tensor) -> Tensor:
 
 
 def sign(input: Tensor) -> Tensor:
-    """−1, 0 or 1 by the sign of each element; NaN stays."""
+    """−1, 0 or 1 by the sign of each element; 0 for NaN, as in PyTorch."""
     return Sign.apply(input)
 
 

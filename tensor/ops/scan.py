@@ -6,6 +6,7 @@ from tensor import dtypes
 from tensor.checks import normalize_dim
 from tensor.devices import namespace
 from tensor.op import Op
+from tensor.ops.aliases import numpy_names
 from tensor.ops.cast import cast
 from tensor.ops.extrema import ValuesIndices, as_lines
 from tensor.ops.gather import gather
@@ -101,19 +102,22 @@ def _scan(op, name: str, input: Tensor, dim: int, dtype=None) -> Tensor:
         dtype = input.dtype if dtypes.is_floating(input.dtype) else dtypes.int64
     x = cast(input, dtype)
     dim = normalize_dim(name, dim, x.ndim)
-    return op.apply(x, dim=dim) if x.ndim else reshape(op.apply(reshape(x, 1), dim=0), ())
+    return op.apply(x, dim=dim) if x.ndim else x.clone()
 
 
+@numpy_names
 def cumsum(input: Tensor, dim: int, *, dtype=None) -> Tensor:
     """Running sum along `dim`. Integers and bools sum to int64."""
     return _scan(Cumsum, "cumsum", input, dim, dtype)
 
 
+@numpy_names
 def cumprod(input: Tensor, dim: int, *, dtype=None) -> Tensor:
     """Running product along `dim`. Integers and bools multiply to int64."""
     return _scan(Cumprod, "cumprod", input, dim, dtype)
 
 
+@numpy_names
 def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     """ln of the running sum of eˣ along `dim`, without overflow."""
     dtype = input.dtype if dtypes.is_floating(input.dtype) else dtypes.get_default_dtype()

@@ -79,7 +79,8 @@ class Expand(Op):
     vjp = "dx = Σ dy over the expanded dims"
 
     def forward(self, x, *, shape):
-        return namespace(x).broadcast_to(x, shape)
+        x = x.reshape((1,) * (len(shape) - x.ndim) + x.shape)
+        return x if x.shape == shape else namespace(x).broadcast_to(x, shape)
 
     def backward(self, dy):
         return dy
@@ -96,7 +97,7 @@ class Unfold(Op):
     def forward(self, x, *, dim, size, step):
         self.shape, self.dim, self.step = x.shape, dim, step
         windows = namespace(x).lib.stride_tricks.sliding_window_view(x, size, axis=dim)
-        return windows[(slice(None),) * dim + (slice(None, None, step),)]
+        return windows[(slice(None),) * dim + (slice(None, None, step),)].copy()
 
     def backward(self, dy):
         dx = namespace(dy).zeros(self.shape, dy.dtype)
@@ -265,9 +266,6 @@ def reverse_dims(input: Tensor) -> Tensor:
     return Permute.apply(input, dims=tuple(reversed(range(input.ndim))))
 
 
-PROPERTIES = {"T": reverse_dims, "H": t, "mT": matrix_transpose, "mH": matrix_transpose}
-
-
 def movedim(input: Tensor, source, destination) -> Tensor:
     """input with the dims `source` moved to the positions `destination`, the others in their order; a view."""
     start = normalize_dims("movedim", source, input.ndim)
@@ -330,7 +328,10 @@ def broadcast_tensors(*tensors) -> tuple[Tensor, ...]:
 
 
 def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
-    """The windows of `size` elements along `dimension`, each `step` after the last, as a new last dim; a view."""
+    """The windows of `size` elements along `dimension`, each `step` after the last, as a new last dim.
+
+    A copy, where PyTorch gives a view: overlapping windows cannot be told apart when one is written to.
+    """
     dim = normalize_dim("unfold", dimension, input.ndim)
     x = input if input.ndim else reshape(input, 1)
     if step < 1 or not 0 <= size <= x.shape[dim]:

@@ -20,8 +20,9 @@ def _one_dim_index(name: str, input: Tensor, dim: int, index: Tensor) -> tuple[i
     if index.ndim > 1:
         raise IndexError(f"{name}: the index must have 1 dim, got shape {shape_text(index.shape)}")
     dim = normalize_dim(name, dim, input.ndim)
-    check_range(index.array.reshape(-1), dim, input.shape[dim] if input.ndim else 1)
-    return dim, (*[EVERYTHING] * dim, index.array.reshape(-1))
+    at = index.array.flatten()  # a copy: backward needs the index as it is now
+    check_range(at, dim, input.shape[dim] if input.ndim else 1)
+    return dim, (*[EVERYTHING] * dim, at)
 
 
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
@@ -44,7 +45,7 @@ def _index_write(name: str, input: Tensor, dim: int, index: Tensor, source: Tens
     if source.dtype != input.dtype:
         raise RuntimeError(f"{name}: source must be {input.dtype} as input is, got {source.dtype}: convert it")
     y = IndexPut.apply(x, reshape(source, expected), index=at, accumulate=accumulate)
-    return reshape(y, input.shape)
+    return y if input.ndim else reshape(y, ())
 
 
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha=1) -> Tensor:
@@ -63,7 +64,8 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value) -> Tensor:
     dim, at = _one_dim_index("index_fill", x, dim, index)
     at = (*at[:-1], namespace(x.array).unique(at[-1] % x.shape[dim]))  # a position counts once in value's gradient
     value = fill_value("index_fill", value, input)
-    return reshape(IndexPut.apply(x, value, index=at, accumulate=False), input.shape)
+    y = IndexPut.apply(x, value, index=at, accumulate=False)
+    return y if input.ndim else reshape(y, ())
 
 
 def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tensor.checks import normalize_dim
 from tensor.kernels import kernels
 from tensor.op import Op
+from tensor.ops.aliases import numpy_names
 from tensor.ops.reduce import require_floating
 from tensor.tensor import Tensor
 
@@ -51,11 +52,13 @@ def _apply(op, name: str, input: Tensor, dim: int, dtype) -> Tensor:
     return op.apply(x, dim=dim) if x.ndim else op.apply(x.reshape(1), dim=0).reshape(())
 
 
+@numpy_names
 def softmax(input: Tensor, dim: int, dtype=None) -> Tensor:
     """exp(x) / Σ exp(x) along `dim`: positive numbers that add up to 1. With `dtype`, input is converted first."""
     return _apply(Softmax, "softmax", input, dim, dtype)
 
 
+@numpy_names
 def log_softmax(input: Tensor, dim: int, dtype=None) -> Tensor:
     """ln softmax(x) along `dim`, more exact than the two in turn. With `dtype`, input is converted first."""
     return _apply(LogSoftmax, "log_softmax", input, dim, dtype)

@@ -11,6 +11,7 @@ import numpy as np
 from tensor import dtypes
 from tensor.checks import normalize_dim, require_integer, shape_text
 from tensor.devices import namespace
+from tensor.ops.aliases import numpy_names
 from tensor.ops.extrema import ValuesIndices, as_lines, pick
 from tensor.ops.gather import gather
 from tensor.ops.shape import movedim, reshape
@@ -40,6 +41,7 @@ def order(x, dim: int, descending: bool):
     return x.shape[dim] - 1 - xp.flip(backwards, dim)
 
 
+@numpy_names
 def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> ValuesIndices:
     """(values, indices) of input in order along `dim`. Equal elements keep their order, with or without `stable`."""
     dim = normalize_dim("sort", dim, input.ndim)
@@ -49,6 +51,7 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = 
     return ValuesIndices(gather(input, dim, indices), indices)
 
 
+@numpy_names
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False) -> Tensor:
     """The indices that `sort` gives."""
     dim = normalize_dim("argsort", dim, input.ndim)
@@ -88,7 +91,8 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Val
     x = as_lines(input)
     if not 1 <= k <= x.shape[dim]:
         raise RuntimeError(f"kthvalue: k = {k} is out of range for length {x.shape[dim]}: it counts from 1")
-    return pick(input, dim, order(x, dim, False).take([k - 1], axis=dim), keepdim)
+    kth = namespace(x).arange(k - 1, k)  # an array, so that the dim stays with length 1
+    return pick(input, dim, order(x, dim, False).take(kth, axis=dim), keepdim)
 
 
 def quantile(
@@ -99,37 +103,36 @@ def quantile(
     q is a number, or a 1-dim Tensor for several, whose dim comes first in the result. Between two elements,
     `interpolation` takes "linear" their mixture, or the "lower", "higher", "nearest", or their "midpoint".
     """
-    xp = namespace(input.array)
-    several = isinstance(q, Tensor) and q.ndim == 1
-    fractions = q.array.reshape(-1) if isinstance(q, Tensor) else xp.asarray([q], input.dtype)
-    if input.numel() == 0 or ((fractions < 0) | (fractions > 1)).any():
+    if not isinstance(q, Tensor):
+        q = wrap(as_array(q, input.dtype, input.device))
+    if input.numel() == 0 or ((q.array < 0) | (q.array > 1)).any():
         raise RuntimeError("quantile: input needs elements, and q lies between 0 and 1")
     x = reshape(input, -1) if dim is None or input.ndim == 0 else input
     axis = 0 if dim is None else normalize_dim("quantile", dim, input.ndim)
     lines = movedim(sort(x, axis).values, axis, -1)  # (..., n)
-    rank = fractions * (lines.shape[-1] - 1)
-    low, high = xp.floor(rank), xp.ceil(rank)
+    rank = reshape(q, -1) * (lines.shape[-1] - 1)
+    low, high = rank.detach().floor(), rank.detach().ceil()
     match interpolation:
         case "linear":
             weight = rank - low
         case "lower":
-            weight = 0 * rank
+            weight = low - low
         case "higher":
             weight = high - low
         case "nearest":
-            weight = xp.rint(rank) - low
+            weight = rank.detach().round() - low
         case "midpoint":
             weight = (high - low) / 2
         case _:
             raise RuntimeError(f"quantile: there is no interpolation {interpolation!r}")
-    below, above = lines[..., wrap(low.astype(int))], lines[..., wrap(high.astype(int))]  # (..., len(q))
-    y = below + (above - below) * wrap(weight)
+    below, above = lines[..., low.long()], lines[..., high.long()]  # (..., len(q))
+    y = below + (above - below) * weight
     last = lines[..., -1:]  # a NaN is sorted to the end
     y = movedim(y.where(last == last, last), -1, 0)  # (len(q), ...)
     if keepdim:
         kept = [1] * input.ndim if dim is None else [1 if d == axis else n for d, n in enumerate(input.shape)]
-        y = reshape(y, (len(fractions), *kept))
-    return y if several else y[0]
+        y = reshape(y, (q.numel(), *kept))
+    return y if q.ndim else y[0]
 
 
 # ---------------------------------------------------------------------- finding a place in an order

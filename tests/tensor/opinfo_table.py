@@ -11,6 +11,9 @@ import operator
 
 import torch
 
+import nn.functional
+import tensor
+
 COVERED = {
     "element-wise": """
         abs acos acosh angle asin asinh atan atanh ceil clamp clamp_max clamp_min cos cosh deg2rad erf erfc exp exp2
@@ -123,8 +126,17 @@ RANDOM = set(
     randint_like randn randn_like uniform""".split()
 )
 
+# In-place forms that are not compared: operator -> why.
+IN_PLACE_LEFT_OUT = {
+    **dict.fromkeys(["acosh", "asinh", "atanh"], "PyTorch has no derivative of the in-place form"),
+    **dict.fromkeys(["addbmm", "addr"], "PyTorch resizes the Tensor where it is too small; here that raises"),
+}
+
 # How an operator is called here, where it is no function `tensor.NAME`, method, or `nn.functional.NAME`.
 CALLS = {
+    "einsum": lambda operands, equation: tensor.einsum(equation, *operands),  # the samples name the operands first
+    "nn.functional.embedding": lambda weight, input, **options: nn.functional.embedding(input, weight, **options),
+    "where": lambda x, condition, other: tensor.where(condition, x, other),
     "__getitem__": operator.getitem,
     "__rdiv__": lambda x, other: other / x,
     "H": lambda x: x.H,

@@ -32,14 +32,14 @@ def test_backward_names_the_op_and_where_its_forward_was_called():
     x = leaf([4.0, 0.0])
     with tensor.detect_anomaly():
         y = x**0.5  # fine forward; the derivative at 0 is infinite
-        with pytest.raises(RuntimeError, match="backward of Pow made the first inf") as caught:
+        with pytest.raises(RuntimeError, match="backward of Power made the first inf") as caught:
             y.sum().backward()
     assert "y = x**0.5" in str(caught.value)
 
 
 def test_backward_alone_still_names_the_op():
     y = (leaf([4.0, 0.0]) ** 0.5).sum()
-    with pytest.raises(RuntimeError, match="backward of Pow .* run the forward in detect_anomaly"):
+    with pytest.raises(RuntimeError, match="backward of Power .* run the forward in detect_anomaly"):
         with tensor.detect_anomaly():
             y.backward()
 

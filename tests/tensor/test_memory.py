@@ -66,7 +66,9 @@ def test_a_thousand_training_steps_leave_no_growth_and_no_cycle():
     train(params, 1000)
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
-    assert grown < 20_000  # bytes: less than the graph of one step, which holds about 30 arrays
+    # Python keeps up to 2000 freed tuples of each length for itself, about 350 kB in all. One Tensor kept a
+    # step would be 300 kB more.
+    assert grown < 500_000
     assert not engine_objects_in_cycles()
 
 
@@ -91,7 +93,7 @@ def test_the_graph_is_freed_when_the_loss_goes(backward):
     assert seen[0]() is not None
     if backward:
         loss.backward()
-        assert not vars(seen[0]())  # saved values go as backward passes, before the loss does
+        assert seen[0]() is None  # ops go as backward passes, before the loss does
     del loss
     assert seen[0]() is None
     assert not engine_objects_in_cycles()

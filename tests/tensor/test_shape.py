@@ -165,8 +165,8 @@ VIEWS = {
     "slice": lambda x: x[:, 1:, ::2],
     "one element": lambda x: x[0, 1, 2],
     "diagonal": lambda x: x.diagonal(1, 1, 2),
-    "unfold": lambda x: x.unfold(2, 2, 2),
-    "expand same": lambda x: x.expand(2, 3, 4),
+    "expand to the same": lambda x: x.expand(2, 3, 4),
+    "expand by a dim": lambda x: x[0].expand(1, 3, 4),
 }
 
 
@@ -187,6 +187,7 @@ COPIES = {
     "repeat": lambda x: x.repeat(1, 1, 1),
     "tile": lambda x: x.tile((1,)),
     "repeat_interleave": lambda x: x.repeat_interleave(1, dim=0),
+    "unfold": lambda x: x.unfold(2, 2, 1),
     "flip": lambda x: x.flip(0),
     "flip of nothing": lambda x: x.flip(()),
     "roll": lambda x: x.roll(0, 0),

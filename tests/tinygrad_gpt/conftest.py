@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tinygrad_gpt.cli import TRACEBACK_VARIABLE, run
+
 ROOT = Path(__file__).parents[2]
 TINY_SHAKESPEARE = ROOT.parent / "shared" / "data" / "tinyshakespeare.txt"
 
@@ -66,10 +68,25 @@ def environment(cache) -> dict[str, str]:
 
 
 @pytest.fixture
-def command(tmp_path, environment):
-    """Run `tinygrad-gpt` with the arguments, in `tmp_path`, to its end."""
+def here(tmp_path, cache, monkeypatch, capsys):
+    """Run `tinygrad-gpt` with the arguments, in `tmp_path`, inside the test's own process: no start to wait for."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(TRACEBACK_VARIABLE, raising=False)
 
-    def run(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess:
+    def run_it(*arguments: str) -> subprocess.CompletedProcess:
+        capsys.readouterr()
+        code = run(list(arguments))
+        printed = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, code, printed.out, printed.err)
+
+    return run_it
+
+
+@pytest.fixture
+def command(tmp_path, environment):
+    """Run `tinygrad-gpt` with the arguments, in `tmp_path`, as a process, to its end."""
+
+    def run_it(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess:
         return subprocess.run(
             [sys.executable, "-m", "tinygrad_gpt", *arguments],
             cwd=tmp_path,
@@ -79,4 +96,4 @@ def command(tmp_path, environment):
             timeout=timeout,
         )
 
-    return run
+    return run_it

@@ -7,7 +7,6 @@ import sys
 import pytest
 
 from tinygrad_gpt import __version__
-from tinygrad_gpt.cli import run
 
 
 @pytest.fixture
@@ -69,16 +68,12 @@ def files(tmp_path, text_file):
         ("sample --out_dir=broken", "The checkpoint broken/last is damaged"),
     ],
 )
-def test_unusable_input_is_one_sentence_and_exit_code_2(
-    arguments, sentence, files, cache, tmp_path, monkeypatch, capsys
-):
-    monkeypatch.chdir(tmp_path)
-    code = run(arguments.split())
-    printed = capsys.readouterr()
-    assert sentence in printed.err
-    assert code == 2
-    assert printed.err.startswith("tinygrad-gpt: ") and printed.err.count("\n") == 1
-    assert "Traceback" not in printed.err + printed.out
+def test_unusable_input_is_one_sentence_and_exit_code_2(arguments, sentence, files, here):
+    done = here(*arguments.split())
+    assert sentence in done.stderr
+    assert done.returncode == 2
+    assert done.stderr.startswith("tinygrad-gpt: ") and done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr + done.stdout
 
 
 @pytest.mark.parametrize(
@@ -97,25 +92,26 @@ def test_the_process_says_and_returns_the_same(arguments, sentence, command, env
     assert done.stdout == ""
 
 
-def test_a_mistake_in_the_program_itself_is_a_sentence_too(monkeypatch, capsys):
+def test_a_mistake_in_the_program_itself_is_a_sentence_too(here, monkeypatch):
     def broken(config):
         raise KeyError("surprise")
 
     monkeypatch.setattr("tinygrad_gpt.cli.sample", broken)
-    assert run(["sample"]) == 1
-    assert "mistake in the program itself (KeyError: 'surprise')" in capsys.readouterr().err
+    done = here("sample")
+    assert done.returncode == 1
+    assert "mistake in the program itself (KeyError: 'surprise')" in done.stderr
     monkeypatch.setenv("TINYGRAD_GPT_TRACEBACK", "1")
     with pytest.raises(KeyError):
-        run(["sample"])
+        here("sample")
 
 
-def test_a_loss_that_is_not_finite_is_one_sentence_and_exit_code_1(text_file, command, tmp_path, small_run):
+def test_a_loss_that_is_not_finite_is_one_sentence_and_exit_code_1(text_file, here, small_run):
     wild = ("--learning_rate=1e30", "--warmup_iters=0", "--grad_clip=0")
-    done = command("train", f"--input={text_file}", "--out_dir=wild", *small_run, *wild)
+    done = here("train", f"--input={text_file}", "--out_dir=wild", *small_run, *wild)
     assert done.returncode == 1
     assert "became nan at iteration 1; the checkpoint in wild/last is from before" in done.stderr
     assert "Traceback" not in done.stderr
-    assert command("sample", "--out_dir=wild", "--max_new_tokens=5").returncode == 0
+    assert here("sample", "--out_dir=wild", "--max_new_tokens=5").returncode == 0
 
 
 def test_a_disk_that_cannot_be_written_is_one_sentence_and_exit_code_1(text_file, command, environment, tmp_path):
@@ -133,12 +129,12 @@ def test_help_lists_the_commands(arguments, command):
     assert "train" in done.stdout and "sample" in done.stdout
 
 
-def test_help_of_train_shows_the_presets_own_defaults(command):
+def test_help_of_train_shows_the_presets_own_defaults(here):
     for preset, channels, folder in (
         ((), 128, "out/shakespeare-char-laptop"),
         (("shakespeare-char",), 384, "out/shakespeare-char"),
     ):
-        lines = command("train", *preset, "--help").stdout
+        lines = here("train", *preset, "--help").stdout
         assert re.search(rf"--n_embd INT +Channels\.\s+\[default: {channels}\]", lines)
         assert f"[default: {folder}]" in lines
 

@@ -13,7 +13,6 @@ import pytest
 from safetensors.numpy import load_file
 
 from tinygrad_gpt import evaluate, plot
-from tinygrad_gpt.cli import run
 from tinygrad_gpt.data import get_batch
 from tinygrad_gpt.metrics import MetricsLog, read_metrics
 from tinygrad_gpt.model import GPT, GPTConfig
@@ -22,14 +21,14 @@ COMMAND = (sys.executable, "-m", "tinygrad_gpt")
 
 
 @pytest.fixture
-def train(text_file, command, small_run):
+def train(text_file, here, small_run):
     """A small run to its end, which must be a good one."""
 
     def run_it(*options: str) -> str:
         arguments = ("train", *options)
         if "--init_from=resume" not in options:
             arguments = ("train", f"--input={text_file}", *small_run, *options)
-        done = command(*arguments)
+        done = here(*arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -61,8 +60,10 @@ def assert_same_run(one: Path, other: Path) -> None:
         assert states[0] == states[1]
 
 
-def test_a_run_leaves_everything_that_it_promises(train, tmp_path):
-    printed = train("--out_dir=run")
+def test_a_run_leaves_everything_that_it_promises(command, text_file, small_run, tmp_path):
+    done = command("train", f"--input={text_file}", "--out_dir=run", *small_run)
+    assert done.returncode == 0 and done.stderr == ""
+    printed = done.stdout
     folder = tmp_path / "run"
     assert sorted(os.listdir(folder)) == ["best", "last", "loss.png", "metrics.jsonl"]
     assert (folder / "loss.png").read_bytes().startswith(b"\x89PNG")
@@ -101,11 +102,11 @@ def test_two_runs_without_a_folder_keep_each_other(train, tmp_path):
     assert seeds == [1337, 5]
 
 
-def test_a_named_folder_is_replaced_only_when_told_to(train, command, text_file, tmp_path, small_run):
+def test_a_named_folder_is_replaced_only_when_told_to(train, here, text_file, tmp_path, small_run):
     train("--out_dir=run")
     (tmp_path / "run" / "notes.txt").write_text("mine")
     before = without_speed(tmp_path / "run")
-    refused = command("train", f"--input={text_file}", "--out_dir=run", *small_run)
+    refused = here("train", f"--input={text_file}", "--out_dir=run", *small_run)
     assert refused.returncode == 2
     for way in ("run already holds a run", "--init_from=resume", "--overwrite=True", "another --out_dir"):
         assert way in refused.stderr
@@ -199,11 +200,11 @@ class TestResume:
             (("--max_iters=30", "--input=gone.txt"), "--input=gone.txt does not exist"),
         ],
     )
-    def test_what_cannot_go_on_says_why(self, options, sentence, train, command, tmp_path):
+    def test_what_cannot_go_on_says_why(self, options, sentence, train, here, tmp_path):
         train("--out_dir=run")
         (tmp_path / "other.txt").write_text("Another text. " * 500)
         before = without_speed(tmp_path / "run")
-        refused = command("train", "--init_from=resume", "--out_dir=run", *options)
+        refused = here("train", "--init_from=resume", "--out_dir=run", *options)
         assert refused.returncode == 2 and sentence in refused.stderr
         assert without_speed(tmp_path / "run") == before
 
@@ -213,21 +214,21 @@ class TestSample:
     def trained(self, train):
         train("--out_dir=out/run")
 
-    def test_the_seed_decides(self, trained, command):
-        texts = [command("sample", "--max_new_tokens=40", f"--seed={seed}").stdout for seed in (1, 1, 2)]
+    def test_the_seed_decides(self, trained, here):
+        texts = [here("sample", "--max_new_tokens=40", f"--seed={seed}").stdout for seed in (1, 1, 2)]
         assert texts[0] == texts[1] != texts[2]
 
-    def test_continues_the_start_and_separates_the_samples(self, trained, command, tmp_path):
+    def test_continues_the_start_and_separates_the_samples(self, trained, here, tmp_path):
         (tmp_path / "prompt.txt").write_text("JULIET:\n")
         for start in ("ROMEO:", "FILE:prompt.txt"):
-            done = command("sample", f"--start={start}", "--num_samples=3", "--max_new_tokens=15")
+            done = here("sample", f"--start={start}", "--num_samples=3", "--max_new_tokens=15")
             texts = done.stdout.split("\n" + "-" * 40 + "\n")
             assert len(texts) == 3
             assert all(text.startswith(("ROMEO:", "JULIET:\n")) for text in texts)
 
     @pytest.mark.parametrize("option", ["--top_k=1", "--top_p=0.000001", "--temperature=0"])
-    def test_options_reach_the_model(self, option, trained, command):
-        greedy = [command("sample", option, f"--seed={seed}", "--max_new_tokens=20").stdout for seed in (1, 2)]
+    def test_options_reach_the_model(self, option, trained, here):
+        greedy = [here("sample", option, f"--seed={seed}", "--max_new_tokens=20").stdout for seed in (1, 2)]
         assert greedy[0] == greedy[1]
 
     @pytest.mark.parametrize(
@@ -238,8 +239,8 @@ class TestSample:
             ("FILE:gone.txt", "--start: the file gone.txt cannot be read"),
         ],
     )
-    def test_a_start_that_cannot_be_used(self, start, sentence, trained, command):
-        done = command("sample", f"--start={start}")
+    def test_a_start_that_cannot_be_used(self, start, sentence, trained, here):
+        done = here("sample", f"--start={start}")
         assert done.returncode == 2 and sentence in done.stderr and "Traceback" not in done.stderr
 
     def test_a_reader_that_closes_early_is_no_error(self, trained, environment, tmp_path):
@@ -307,11 +308,9 @@ class TestEvaluate:
         assert self.estimate(3) == pytest.approx(np.mean(losses), rel=1e-6)
 
 
-def test_without_matplotlib_a_line_says_what_to_install(text_file, cache, tmp_path, monkeypatch, capsys, small_run):
-    monkeypatch.chdir(tmp_path)
+def test_without_matplotlib_a_line_says_what_to_install(train, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    assert run(["train", f"--input={text_file}", "--out_dir=run", *small_run]) == 0
-    assert "loss curve: pip install 'tinygrad-gpt[plot]' draws one" in capsys.readouterr().out
+    assert "loss curve: pip install 'tinygrad-gpt[plot]' draws one" in train("--out_dir=run")
     assert not (tmp_path / "run" / "loss.png").exists()
 
 

@@ -1,0 +1,88 @@
+"""Every fused op against its composed form, the definition: same result, same gradients, in float64.
+
+Runs once with each set of kernels, so a wrong derivation and a wrong kernel both show.
+"""
+
+import numpy as np
+import pytest
+from compare import numbers
+
+import tensor
+from nn import functional as F
+from nn.functional.cross_entropy import CrossEntropy
+from nn.functional.dropout import Dropout
+from tensor.kernels import use_kernels
+
+indices = tensor.tensor([[1, 0, 4], [4, 1, 1]])
+targets = tensor.tensor([3, 0, 6, 2])
+weights = tensor.tensor([1.0, 0.0, 0.5, 2.0], dtype=tensor.float64)
+keep = tensor.tensor(np.random.default_rng(0).random((3, 4)) < 0.7)
+
+PAIRS = {
+    "linear": (F.linear, F.linear_composed, [(2, 5, 3), (4, 3), (4,)]),
+    "embedding": (lambda w: F.embedding(indices, w), lambda w: F.embedding_composed(indices, w), [(5, 3)]),
+    "layer_norm": (
+        lambda x, w, b: F.layer_norm(x, (6,), w, b),
+        lambda x, w, b: F.layer_norm_composed(x, (6,), w, b),
+        [(4, 5, 6), (6,), (6,)],
+    ),
+    "gelu": (F.gelu, F.gelu_composed, [(7, 5)]),
+    "gelu tanh": (
+        lambda x: F.gelu(x, approximate="tanh"),
+        lambda x: F.gelu_composed(x, approximate="tanh"),
+        [(7, 5)],
+    ),
+    "softmax": (lambda x: F.softmax(x, dim=1), lambda x: F.softmax_composed(x, dim=1), [(2, 3, 4)]),
+    "log_softmax": (lambda x: F.log_softmax(x, dim=-1), lambda x: F.log_softmax_composed(x, dim=-1), [(2, 3, 4)]),
+    "dropout": (
+        lambda x: Dropout.apply(x, keep=keep.array, scale=1 / 0.7),
+        lambda x: F.dropout_composed(x, keep, p=0.3),
+        [(3, 4)],
+    ),
+    "cross_entropy": (
+        lambda x: CrossEntropy.apply(x, target=targets.array, row_weight=weights.array),
+        lambda x: F.cross_entropy_composed(x, targets, weights),
+        [(4, 7)],
+    ),
+    "attention": (F.scaled_dot_product_attention, F.attention_composed, [(2, 3, 5, 4), (2, 3, 6, 4), (2, 3, 6, 7)]),
+    "causal attention": (
+        lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True),
+        lambda q, k, v: F.attention_composed(q, k, v, is_causal=True),
+        [(2, 2, 200, 4), (2, 2, 200, 4), (2, 2, 200, 3)],
+    ),
+}
+
+
+@pytest.fixture(params=["numpy", "numba"])
+def kernels(request):
+    if request.param == "numba":
+        pytest.importorskip("numba")
+    use_kernels(request.param)
+    yield request.param
+    use_kernels(None)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_fused_equals_composed(name, kernels):
+    fused, composed, shapes = PAIRS[name]
+    results = []
+    for function in (fused, composed):
+        inputs = [tensor.tensor(numbers(*s, seed=i)).requires_grad_() for i, s in enumerate(shapes)]
+        y = function(*inputs)
+        y.backward(tensor.tensor(numbers(*y.shape, seed=9)))
+        results.append([y.detach(), *[x.grad for x in inputs]])
+    for ours, definition in zip(*results, strict=True):
+        np.testing.assert_allclose(ours.numpy(), definition.numpy(), rtol=1e-10, atol=1e-12)
+
+
+def test_fused_ops_are_used():
+    """The public functions take the fused path: their graph is one op."""
+    x = tensor.ones(2, 3, requires_grad=True)
+    q = tensor.ones(1, 2, 3, 4, requires_grad=True)
+    assert F.linear(x, tensor.ones(4, 3)).grad_fn.name == "Linear"
+    assert F.layer_norm(x, (3,)).grad_fn.name == "LayerNorm"
+    assert F.gelu(x).grad_fn.name == "GeluErf"
+    assert F.gelu(x, "tanh").grad_fn.name == "GeluTanh"
+    assert F.embedding(tensor.tensor([0]), x).grad_fn.name == "Embedding"
+    assert F.scaled_dot_product_attention(q, q, q).grad_fn.name == "Attention"
+    assert F.cross_entropy(x, tensor.tensor([0, 1]), reduction="none").grad_fn.name in ("CrossEntropy", "Reshape")

@@ -1,0 +1,52 @@
+"""Scripts written for PyTorch, in the style of its lectures, run here after changing only their import lines.
+
+Each script in tests/scripts is run twice, as it stands and with the replacements below, and both runs must print the
+same losses. Weights and batches come from NumPy's generator in the scripts; what is sampled (torch.multinomial) comes
+from the framework's own, so of that only the length is compared.
+"""
+
+import contextlib
+import io
+import pathlib
+import re
+
+import pytest
+
+SCRIPTS = sorted(pathlib.Path(__file__).with_name("scripts").glob("*.py"))
+IMPORTS = {
+    "import torch": "import tensor as torch",
+    "import torch.nn as nn": "import nn",
+    "import torch.nn.functional as F": "from nn import functional as F",
+    "from torch.nn import functional as F": "from nn import functional as F",
+}
+
+
+def with_our_imports(source: str) -> str:
+    """`source` with its import lines of PyTorch replaced, and nothing else."""
+    lines = source.splitlines()
+    return "\n".join(IMPORTS.get(line, line) for line in lines)
+
+
+def run(source: str, name: str) -> dict:
+    """The global names of the script after it ran."""
+    names: dict = {"__name__": "__main__"}
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec(compile(source, name, "exec"), names)
+    return names
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_same_losses_after_changing_only_the_import_lines(script):
+    source = script.read_text()
+    ours = with_our_imports(source)
+    assert not re.search(r"^(import|from) torch", ours, re.MULTILINE)
+    expected, found = run(source, str(script)), run(ours, str(script))
+    assert expected["torch"].__name__ == "torch" and found["torch"].__name__ == "tensor"
+    assert found["losses"] == pytest.approx(expected["losses"], rel=1e-4)  # float32, after many steps of training
+    assert found["losses"][0] == pytest.approx(expected["losses"][0], rel=1e-6)
+    assert len(found["sample"]) == len(expected["sample"])
+    assert not script.stem == "bigram" or found["losses"][-1] < 0.7 * found["losses"][0]
+
+
+def test_the_scripts_cover_the_lectures():
+    assert [path.stem for path in SCRIPTS] == ["bigram", "gpt", "mlp", "puzzles"]
