@@ -15,6 +15,10 @@ class _Listed(Module):
 
     _kind = "_modules"  # the Module field that holds the members
 
+    def __init__(self, members: Iterable = ()):
+        super().__init__()
+        self.extend(members or ())
+
     def _members_dict(self) -> dict[str, Any]:
         return getattr(self, self._kind)
 
@@ -77,10 +81,6 @@ class _Listed(Module):
 class ModuleList(_Listed):
     """A list of modules, registered under the names 0, 1, 2, …"""
 
-    def __init__(self, modules: Iterable[Module] = ()):
-        super().__init__()
-        self.extend(modules or ())
-
     def __repr__(self):
         runs: list[list] = []  # [first index, last index, text]: equal neighbours share a line
         for i, text in enumerate(map(repr, self)):
@@ -99,10 +99,6 @@ class ParameterList(_Listed):
     """A list of parameters, registered under the names 0, 1, 2, …; Tensors are wrapped."""
 
     _kind = "_parameters"
-
-    def __init__(self, parameters: Iterable = ()):
-        super().__init__()
-        self.extend(parameters or ())
 
     def append(self, member) -> ParameterList:
         """Add a Parameter (or a Tensor, which becomes one) at the end; returns self."""

@@ -72,7 +72,8 @@ class Embedding(Module):
     @classmethod
     def from_pretrained(cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None) -> Embedding:
         """A layer around an existing table (num_embeddings, embedding_dim); learned only with `freeze=False`."""
-        layer = cls(*embeddings.shape, padding_idx=padding_idx)
+        rows, channels = embeddings.shape
+        layer = cls(rows, channels, padding_idx=padding_idx)
         layer.weight = Parameter(embeddings, requires_grad=not freeze)
         return layer
 

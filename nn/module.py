@@ -80,10 +80,10 @@ class Module:
         if "_parameters" not in fields:
             raise AttributeError(f"{type(self).__name__}: call super().__init__() before assigning `{name}`")
         if isinstance(value, Parameter):
-            self._forget(name)
+            self._forget(name, but=self._parameters)
             self._parameters[name] = value
         elif isinstance(value, Module):
-            self._forget(name)
+            self._forget(name, but=self._modules)
             self._modules[name] = value
         elif name in self._parameters:
             if value is not None:
@@ -121,22 +121,22 @@ class Module:
     def __dir__(self):
         return sorted({*super().__dir__(), *self._parameters, *self._buffers, *self._modules})
 
-    def _forget(self, name: str) -> bool:
-        """Drop whatever is registered or stored under `name`; was there anything?"""
+    def _forget(self, name: str, but: dict | None = None) -> bool:
+        """Drop whatever stands under `name`, except in `but`, where a new value keeps its place; was there any?"""
         self._not_saved.discard(name)
         found = False
         for place in (vars(self), self._parameters, self._buffers, self._modules):
-            if name in place:
+            if name in place and place is not but:
                 del place[name]
                 found = True
         return found
 
-    def _check_name(self, name: str) -> None:
+    def _check_name(self, name: str, kind: dict) -> None:
         if not isinstance(name, str) or not name or "." in name:
             raise KeyError(
                 f"{type(self).__name__}: {name!r} cannot be a name: it must be a string without dots, not empty"
             )
-        if hasattr(self, name) and all(name not in m for m in (self._parameters, self._buffers, self._modules)):
+        if hasattr(self, name) and name not in kind:
             raise KeyError(f"{type(self).__name__} already has an attribute {name!r}")
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
@@ -146,26 +146,25 @@ class Module:
         """
         if tensor is not None and not isinstance(tensor, Tensor):
             raise TypeError(f"register_buffer: {name!r} must be a Tensor or None, got {type(tensor).__name__}")
-        self._check_name(name)
-        self._forget(name)
+        self._check_name(name, self._buffers)
         self._buffers[name] = tensor
-        if not persistent:
+        if persistent:
+            self._not_saved.discard(name)
+        else:
             self._not_saved.add(name)
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Keep `param` as `self.<name>`; None keeps the name for a parameter that this module does without."""
         if param is not None and not isinstance(param, Parameter):
             raise TypeError(f"register_parameter: {name!r} must be a Parameter or None, got {type(param).__name__}")
-        self._check_name(name)
-        self._forget(name)
+        self._check_name(name, self._parameters)
         self._parameters[name] = param
 
     def register_module(self, name: str, module: Module | None) -> None:
         """Keep `module` as `self.<name>`."""
         if module is not None and not isinstance(module, Module):
             raise TypeError(f"register_module: {name!r} must be a Module or None, got {type(module).__name__}")
-        self._check_name(name)
-        self._forget(name)
+        self._check_name(name, self._modules)
         self._modules[name] = module
 
     add_module = register_module

@@ -190,7 +190,7 @@ class SGD(Optimizer):
                 b *= momentum
                 b += (1 - group["dampening"]) * g
             else:
-                b = state["momentum_buffer"] = g.copy()
+                b = state["momentum_buffer"] = namespace(p.array).array(g)
             g = g + momentum * b if group["nesterov"] else b
         p.array -= group["lr"] * g
 

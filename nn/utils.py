@@ -13,8 +13,8 @@ from tensor.tensor import wrap
 
 
 def _gradients(parameters: Tensor | Iterable[Tensor]) -> list:
-    parameters = [parameters] if isinstance(parameters, Tensor) else parameters
-    return [p.grad for p in parameters if p.grad is not None]
+    listed = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    return [p.grad for p in listed if p.grad is not None]
 
 
 def clip_grad_norm_(

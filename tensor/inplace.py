@@ -50,8 +50,12 @@ class Overwrite(Op):
         return dx, self.take(dy)
 
 
-def assign(x: Tensor, result: Tensor, name: str) -> Tensor:
+def assign(x: Tensor, result: Tensor, name: str, since: int | None = None) -> Tensor:
     """Write `result` into the memory of `x` and give x its history; returns x.
+
+    `since` is a `next_number()` drawn before `result` was computed: the ops that came after it belong to the
+    in-place operation itself, and what they saved of x is copied before it is overwritten. Without it only the
+    op that computed `result` is taken to belong.
 
     Raises RuntimeError where PyTorch does: x is a leaf that requires grad (or a view of one), the shape or the
     kind of number does not fit, or x is an expanded view, whose elements share memory.
@@ -70,7 +74,8 @@ def assign(x: Tensor, result: Tensor, name: str) -> Tensor:
     if recording and result.is_leaf and result.requires_grad:
         result = Clone.apply(result)  # x must not pose as the leaf itself
     history = (result._op, result._nr, result.requires_grad)
-    _rescue_saved(x, result._op)
+    if result._op is not None:
+        _rescue_saved(x, result._op, result._op.number if since is None else since)
     x.array[...] = result.array
     x._counter.writes += 1
     if recording:
@@ -84,15 +89,19 @@ def _owns_its_elements(array) -> bool:
     return not shared and getattr(array.flags, "writeable", True)
 
 
-def _rescue_saved(x: Tensor, op: Op | None) -> None:
-    """Copy what `op` saved of x's memory before it is overwritten: `x *= b` needs the old x for b's gradient."""
-    if op is None:
-        return
-    for name, counter, _ in op.saved:
-        if counter is x._counter:
-            value = getattr(op, name)
-            setattr(op, name, [a.copy() for a in value] if isinstance(value, (tuple, list)) else value.copy())
-    op.saved = [entry for entry in op.saved if entry[1] is not x._counter]
+def _rescue_saved(x: Tensor, last: Op, since: int) -> None:
+    """Copy what the ops from `since` to `last` saved of x's memory: `x *= b` needs the old x for b's gradient."""
+    ops = [last]
+    while ops:
+        op = ops.pop()
+        if not isinstance(op, Op) or op.number < since or op.edges is None:
+            continue
+        for name, counter, _ in op.saved:
+            if counter is x._counter:
+                value = getattr(op, name)
+                setattr(op, name, [a.copy() for a in value] if isinstance(value, (tuple, list)) else value.copy())
+        op.saved = [entry for entry in op.saved if entry[1] is not x._counter]
+        ops.extend(target[0] for target in op.edges if target is not None)
 
 
 def _check_writable(x: Tensor, name: str) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from tensor import autograd, create, dtypes, random
 from tensor.devices import is_array
 from tensor.inplace import assign
+from tensor.op import next_number
 from tensor.ops import FAMILIES, arithmetic, compare, index, maths, matmul, rounding, shape
 from tensor.ops.cast import cast, to
 from tensor.ops.split import unbind
@@ -93,10 +94,22 @@ def _reflected(function):
 
 def _in_place(name: str, function):
     def method(self, *args, **kwargs):
-        return assign(self, function(self, *args, **kwargs), name)
+        since = next_number()
+        return assign(self, function(self, *args, **kwargs), name, since)
 
     method.__name__ = name
     method.__doc__ = f"In-place form of `{function.__name__}`: writes the result into this Tensor and returns it."
+    return method
+
+
+def _augmented(name: str, function):
+    operator = _operator(function)
+
+    def method(self, other):
+        since = next_number()
+        result = operator(self, other)
+        return result if result is NotImplemented else assign(self, result, name, since)
+
     return method
 
 
@@ -164,7 +177,7 @@ def _attach() -> None:
     for name, function in BINARY.items():
         setattr(Tensor, f"__{name}__", _operator(function))
         setattr(Tensor, f"__r{name}__", _reflected(function))
-        setattr(Tensor, f"__i{name}__", _in_place(f"__i{name}__", function))
+        setattr(Tensor, f"__i{name}__", _augmented(f"__i{name}__", function))
     for name, function in COMPARISONS.items():
         setattr(Tensor, f"__{name}__", _operator(function))
     for name, function in UNARY.items():

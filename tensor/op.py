@@ -23,6 +23,11 @@ from tensor.tensor import Tensor, WriteCounter, wrap
 _numbers = itertools.count()
 
 
+def next_number() -> int:
+    """The number of the next op: ops that are recorded from now on have larger ones."""
+    return next(_numbers)
+
+
 class Op:
     """One differentiable operation: subclass it, write `forward` and `backward`, call `apply`.
 
@@ -146,7 +151,7 @@ def _mark_view(y: Tensor, tensors: Sequence[Tensor], how: tuple) -> None:
 
 def _record(op: Op, inputs: Sequence, tensors: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
     """Make `op` a node of the graph: number it, point it at its inputs, note the versions of what it saved."""
-    op.number = next(_numbers)
+    op.number = next_number()
     op.edges = [edge(x) if need else None for x, need in zip(inputs, op.needs, strict=True)]
     op.outputs = [(y.array.shape, y.array.dtype) for y in outputs]
     op.hooks = op.retained = None

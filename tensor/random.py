@@ -12,7 +12,7 @@ import secrets
 import numpy as np
 
 from tensor import dtypes
-from tensor.checks import shape_args, shape_text
+from tensor.checks import broadcast_shape, shape_args, shape_text
 from tensor.create import leaf
 from tensor.devices import CPU, Device, array_module, cupy_module, device_of, namespace
 from tensor.inplace import assign
@@ -220,7 +220,7 @@ def normal(mean, std=1.0, size=None, *, generator=None, dtype=None, device=None,
         z = randn(size, generator=generator, dtype=dtype, device=device)
     else:
         mean, std = (x.detach() if isinstance(x, Tensor) else x for x in (mean, std))
-        shape = (like * 0 + mean * 0 + std * 0).shape
+        shape = broadcast_shape("normal", *[x.shape for x in (mean, std) if isinstance(x, Tensor)])
         z = randn(shape, generator=generator, dtype=dtype or like.dtype, device=device or like.device)
     out = z * std + mean
     return out.requires_grad_() if requires_grad else out

@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from tinygrad_gpt import __version__
+from tinygrad_gpt.bench import BenchConfig, bench
 from tinygrad_gpt.checkpoint import load_state
 from tinygrad_gpt.config import DEFAULT_PRESET, FIXED_BY_CHECKPOINT, TrainConfig, load_preset, preset_names
 from tinygrad_gpt.errors import InputError, Interrupted, RunError
@@ -124,6 +125,10 @@ def _sample(context: click.Context) -> None:
     sample(SampleConfig(**context.params))
 
 
+def _bench(context: click.Context) -> None:
+    bench(BenchConfig(**context.params))
+
+
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name=PROGRAM)
 @click.pass_context
@@ -146,6 +151,7 @@ app.add_command(
     )
 )
 app.add_command(SettingsCommand("sample", SampleConfig, _sample, "Print text from a trained model."))
+app.add_command(SettingsCommand("bench", BenchConfig, _bench, "Time training steps, beside PyTorch's."))
 
 
 def main(arguments: list[str] | None = None) -> None:

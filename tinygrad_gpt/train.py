@@ -292,7 +292,7 @@ class StopSignals:
     the program at once.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.signum: int | None = None
 
     def __enter__(self) -> "StopSignals":

@@ -284,9 +284,9 @@ def attention(q, k, v, scale: float, causal: bool):
     matrix is kept (Dao et al. 2022, arXiv:2205.14135).
     """
     xp = namespace(q)
-    y = _heads_side_by_side(xp, (*q.shape[:3], v.shape[3]), q.dtype)
+    y = heads_side_by_side(xp, (*q.shape[:3], v.shape[3]), q.dtype)
     log_sum = xp.empty(q.shape[:3], q.dtype)
-    for heads, rows, columns, future in _score_tiles(q, k, causal):
+    for heads, rows, columns, future in score_tiles(q, k, causal):
         s = q[heads][..., rows, :] @ k[heads][..., columns, :].swapaxes(-1, -2)  # (b, h, t, s)
         s *= scale
         if future is not None:
@@ -304,11 +304,11 @@ def attention(q, k, v, scale: float, causal: bool):
 def attention_backward(dy, q, k, v, y, log_sum, scale: float, causal: bool):
     """dq, dk, dv of `attention`; see `nn.functional.attention` for the derivation. The scores are computed again."""
     xp = namespace(q)
-    dq, dk, dv = (_heads_side_by_side(xp, a.shape, a.dtype) for a in (q, k, v))
+    dq, dk, dv = (heads_side_by_side(xp, a.shape, a.dtype) for a in (q, k, v))
     dk[...] = 0
     dv[...] = 0
     along = xp.einsum("bhte,bhte->bht", dy, y)  # Σ_s dp p of each row
-    for heads, rows, columns, future in _score_tiles(q, k, causal):
+    for heads, rows, columns, future in score_tiles(q, k, causal):
         q_t, dy_t, k_s = q[heads][..., rows, :], dy[heads][..., rows, :], k[heads][..., columns, :]
         p = q_t @ k_s.swapaxes(-1, -2)  # (b, h, t, s)
         p *= scale
@@ -326,13 +326,13 @@ def attention_backward(dy, q, k, v, y, log_sum, scale: float, causal: bool):
     return dq, dk, dv
 
 
-def _heads_side_by_side(xp, shape, dtype):
+def heads_side_by_side(xp, shape, dtype):
     """An empty (B, H, T, D) array that lies in memory as (B, T, H, D): merging the heads is then free."""
     B, H, T, D = shape
     return xp.empty((B, T, H, D), dtype).swapaxes(1, 2)
 
 
-def _score_tiles(q, k, causal: bool):
+def score_tiles(q, k, causal: bool):
     """(heads, rows, columns, future) of every tile of scores: indices into (B, H), and slices of T and of S.
 
     A causal tile leaves out the columns after its last row; `future` marks, as a bool (t, s), those of the rest that

@@ -6,6 +6,7 @@ Work is cut into at most THREADS parts at places that depend only on its size, s
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -27,11 +28,15 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(THREADS - 1, thread_name_prefix="tensor-kernel")
 
 
+if hasattr(os, "register_at_fork"):  # threads do not survive a fork: the child starts its own
+    os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
 def split(length: int, elements: int) -> list[tuple[int, int]]:
     """range(length) as (start, stop) parts, one a thread; fewer where all of it has few `elements`."""
     parts = max(1, min(THREADS, length, elements // WORTH))
     bounds = [length * i // parts for i in range(parts + 1)]
-    return list(zip(bounds[:-1], bounds[1:], strict=True))
+    return list(itertools.pairwise(bounds))
 
 
 def run(function: Callable[..., None], parts: list[tuple]) -> None:

@@ -6,9 +6,11 @@ A derivative here may have the broadcast shape: the base class sums it back to t
 from __future__ import annotations
 
 from tensor import dtypes
+from tensor.checks import require_tensor
 from tensor.devices import is_array, namespace
 from tensor.op import Op
 from tensor.ops.cast import cast, promote
+from tensor.ops.maths import reciprocal
 from tensor.tensor import Tensor
 
 __all__ = [
@@ -253,6 +255,8 @@ def div(input, other, *, rounding_mode: str | None = None) -> Tensor:
     rounding_mode None divides truly, and integers become floating; "trunc" rounds towards zero and "floor"
     down, and integers stay integers.
     """
+    if rounding_mode is None and not isinstance(input, Tensor):
+        return mul(reciprocal(require_tensor("div", other)), input)  # PyTorch's way: saves 1/x, not x
     if rounding_mode is None:
         return Div.apply(*promote("div", input, other, to_float=True))
     if rounding_mode not in ("trunc", "floor"):

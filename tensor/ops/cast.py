@@ -116,6 +116,8 @@ def promote(name: str, *operands, to_float: bool = False) -> list:
 
 def number(x, dtype):
     """The number x as a Python number that `dtype` can hold: integers wrap around, as in C (300 is 44 in uint8)."""
+    if dtype.kind == "f" and isinstance(x, float | int):
+        return float(x)
     if not dtypes.is_scalar(x):
         raise TypeError(f"expected a Tensor or a number, got {type(x).__name__}")
     return np.asarray(x).astype(dtype).item() if dtype.kind in "iu" else dtype.type(x).item()

@@ -117,11 +117,12 @@ class Erfinv(Op):
     vjp = "dx = dy ⊙ √π/2 exp(y²)"
 
     def forward(self, x):
-        self.y = _in_single(erfinv_array, x)
-        return self.y
+        self.x = x
+        return _in_single(erfinv_array, x)
 
     def backward(self, dy):
-        return dy * (namespace(dy).exp(self.y * self.y) / SLOPE)
+        y = _in_single(erfinv_array, self.x)
+        return dy * (namespace(dy).exp(y * y) / SLOPE)
 
 
 def erf(input: Tensor) -> Tensor:

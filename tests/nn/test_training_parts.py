@@ -1,5 +1,6 @@
 """First values (nn.init), learning-rate schedules (nn.schedule) and gradient clipping (nn.utils)."""
 
+import itertools
 import math
 
 import numpy as np
@@ -97,7 +98,7 @@ class TestSchedule:
         assert rate(60) == pytest.approx(5.5e-4)
         assert rate(110) == rate(5000) == pytest.approx(1e-4)
         rates = [rate(i) for i in range(120)]
-        assert all(a > b for a, b in zip(rates[10:110], rates[11:111], strict=True))
+        assert all(a > b for a, b in itertools.pairwise(rates[10:111]))
 
     @pytest.mark.parametrize("warmup", [0, 5])
     def test_no_warmup_and_no_decay(self, warmup):

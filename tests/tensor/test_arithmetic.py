@@ -185,6 +185,13 @@ def test_operator_with_an_array_gives_a_tensor():
         assert y.dtype == tensor.float64
 
 
+def test_in_place_operator_with_an_array():
+    x = tensor.tensor([1.0, 2.0])
+    y = x
+    y += np.array([3.0, 4.0], "float32")
+    assert y is x and x.tolist() == [4.0, 6.0]
+
+
 @pytest.mark.parametrize("other", [None, "two", [1, 2], {}], ids=repr)
 def test_operator_with_what_is_no_number_is_python_s_type_error(other):
     with pytest.raises(TypeError, match="unsupported operand"):

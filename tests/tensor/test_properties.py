@@ -2,6 +2,7 @@
 dtypes and gradients are PyTorch's. Tables of function names, one property a family.
 """
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +21,8 @@ BINARY = {
     **dict.fromkeys(["eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_xor"], ANYWHERE),
     **dict.fromkeys(["div", "floor_divide", "remainder", "fmod", "pow", "atan2"], (1.1, 2.9)),  # no division by 0
 }
+NO_GRADIENT = {"floor_divide"}  # refused forward here; PyTorch refuses in backward
+TENSORS_ALONE = {"maximum", "minimum", "fmax", "fmin", "logical_and", "logical_or", "logical_xor", "atan2"}
 FLOAT_BINARY = ["logaddexp", "hypot", "copysign", "atan2"]
 REDUCTIONS = ["sum", "mean", "amax", "amin", "logsumexp", "var", "std", "norm"]
 REDUCTIONS_OF_NUMBERS = ["sum", "all", "any", "amax", "amin", "count_nonzero"]
@@ -50,6 +53,7 @@ def test_unary_of_integers_and_bools(name, data):
 @given(data=st.data())
 def test_binary_with_broadcasting(name, data):
     a, b = (data.draw(operands(s, low=BINARY[name][0], high=BINARY[name][1])) for s in data.draw(broadcast_shapes()))
+    a.requires_grad = b.requires_grad = a.requires_grad and name not in NO_GRADIENT
     same_as_torch(lambda T, a, b: getattr(T, name)(a, b), a, b)
 
 
@@ -66,20 +70,21 @@ def test_binary_of_floats(name, data):
 @given(data=st.data())
 def test_binary_promotes_dtypes(name, data):
     low, high = BINARY[name]
-    a, b = (data.draw(operands(s, dtypes=DTYPES, low=low, high=high)) for s in data.draw(broadcast_shapes()))
-    if name in ("div", "floor_divide", "remainder", "fmod") and "bool" in (a.array.dtype, b.array.dtype):
-        b.array = abs(b.array.astype("int64")) + 1  # a divisor of False is 0
+    dtypes = NUMBERS if name in ("sub", "pow", "div", "floor_divide", "remainder", "fmod") else DTYPES  # no bools
+    if name == "atan2":  # the sign of an unsigned integer is lost in PyTorch's gradient
+        dtypes = ("float32", "int64", "float64", "int8")
+    a, b = (data.draw(operands(s, dtypes=dtypes, low=low, high=high)) for s in data.draw(broadcast_shapes()))
+    a.requires_grad, b.requires_grad = (x.requires_grad and name not in NO_GRADIENT for x in (a, b))
     same_as_torch(lambda T, a, b: getattr(T, name)(a, b), a, b)
 
 
-@pytest.mark.parametrize("name", BINARY)
+@pytest.mark.parametrize("name", [n for n in BINARY if n not in TENSORS_ALONE])
 @examples
 @given(data=st.data())
 def test_binary_with_a_number(name, data):
     x = data.draw(operands(dtypes=NUMBERS, low=BINARY[name][0], high=BINARY[name][1]))
     number = data.draw(st.sampled_from([2, 3, 1.5, 2.5]))
-    if name in ("maximum", "minimum", "fmax", "fmin"):  # these take Tensors alone: both engines refuse
-        number = float(number)
+    x.requires_grad = x.requires_grad and name not in NO_GRADIENT
     same_as_torch(lambda T, x: getattr(T, name)(x, number), x, rtol=2e-4)
 
 
@@ -105,6 +110,8 @@ def test_operators_on_both_sides(name, data):
     fn = OPERATORS[name]
     a, b = (data.draw(operands(s, dtypes=NUMBERS, low=1.1, high=2.9)) for s in data.draw(broadcast_shapes()))
     number = data.draw(st.sampled_from([2, 1.5]))
+    if name in ("x // y", "x % y"):  # PyTorch has no derivative of these for each kind of operand
+        a.requires_grad = b.requires_grad = False
     same_as_torch(lambda T, a, b: fn(a, b), a, b, rtol=2e-4)
     same_as_torch(lambda T, a: fn(a, number), a, rtol=2e-4)
     same_as_torch(lambda T, a: fn(number, a), a, rtol=2e-4)
@@ -123,22 +130,28 @@ TERNARY = {
 @examples
 @given(data=st.data())
 def test_ternary(name, data):
-    three = [data.draw(operands(s, dtypes=("float64",))) for s in data.draw(broadcast_shapes(3))]
+    shapes_ = data.draw(broadcast_shapes(3))
+    if name == "clamp":  # the bounds' shapes fit into x's: PyTorch's backward fails for others
+        shapes_[0] = np.broadcast_shapes(*shapes_)
+    three = [data.draw(operands(s, dtypes=("float64",))) for s in shapes_]
     same_as_torch(TERNARY[name], *three)
 
 
+@pytest.mark.filterwarnings("ignore:.*degrees of freedom is <= 0")
 @pytest.mark.parametrize("name", REDUCTIONS)
 @examples
 @given(data=st.data())
 def test_reductions(name, data):
     x = data.draw(operands())
     dim, keepdim = data.draw(dims(len(x.shape))), data.draw(st.booleans())
+    if name == "norm" and isinstance(dim, tuple):
+        dim = dim[:2]  # PyTorch takes norms of matrices at most
     if dim is None:
         if name != "logsumexp":
             same_as_torch(lambda T, x: getattr(T, name)(x), x)
         return
     if name in ("var", "std"):
-        correction = data.draw(st.sampled_from([0, 1, 2]))
+        correction = data.draw(st.sampled_from([0, 1]))
         same_as_torch(lambda T, x: getattr(x, name)(dim=dim, keepdim=keepdim, correction=correction), x)
     same_as_torch(lambda T, x: getattr(x, name)(dim=dim, keepdim=keepdim), x)
 
@@ -172,14 +185,14 @@ SHAPE = {
     "unsqueeze": lambda d, n: (d(-n - 1, n),),
     "squeeze": lambda d, n: (d(),),
     "flip": lambda d, n: (d(),),
-    "roll": lambda d, n: (d(-5, 5), d()),
+    "roll": lambda d, n: (d(-5, 5), d()) if n else (d(-5, 5),),
     "unbind": lambda d, n: (d(),),
     "chunk": lambda d, n: (d(1, 4), d()),
     "split": lambda d, n: (d(1, 3), d()),
     "tensor_split": lambda d, n: (d(1, 4), d()),
     "narrow": lambda d, n: (d(), d(0, 2), d(0, 2)),
     "select": lambda d, n: (d(), d(-3, 3)),
-    "repeat_interleave": lambda d, n: (d(0, 3), d()),
+    "repeat_interleave": lambda d, n: (d(0, 3), d()) if n else (d(0, 3),),
     "unfold": lambda d, n: (d(), d(1, 2), d(1, 2)),
     "tril": lambda d, n: (d(-3, 3),),
     "triu": lambda d, n: (d(-3, 3),),

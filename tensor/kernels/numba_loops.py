@@ -1,0 +1,287 @@
+"""The loops of numba_kernels, as Numba compiles them: at the first call, the machine code cached beside this file.
+
+Constants are written in the dtype of the arrays: one float64 among them would slow a float32 loop down by half. Loops
+run over `range(row.size)`, whose indices are known not to be negative; others could not become vector instructions.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+from numba.extending import overload
+
+from tensor.kernels.erfcx import ERFCX_SCALE, erfcx_polynomial
+from tensor.kernels.numpy_kernels import TANH_CUBIC, TANH_SCALE
+
+_SLOPE = 2 * TANH_SCALE
+_CUBIC = 2 * TANH_SCALE * TANH_CUBIC
+
+# Reordering sums and fusing multiply-adds lets the loops use vector instructions; NaN and inf stay what they are.
+compiled = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+
+
+def exp(x):
+    """eˣ; for float32 as straight-line arithmetic, which the compiler can run on whole vectors, unlike math.exp."""
+    return math.exp(x)
+
+
+@numba.njit(inline="always")
+def _power_of_two(n):
+    return np.int32((n + np.int32(127)) << np.int32(23)).view(np.float32)  # n written into a float32's exponent bits
+
+
+@overload(exp, jit_options={"error_model": "numpy"})
+def _exp(x):
+    if x is not numba.types.float32:
+        return lambda x: math.exp(x)
+    f = np.float32
+    low, high = f(-104), f(88.37)  # eˣ is 0 below; above (just before the largest float32) it becomes inf
+    log2e, ln2_head, ln2_tail = f(1.4426950408889634), f(0.693359375), f(-2.12194440054690583e-4)
+    c2, c3, c4, c5, c6, c7 = [f(1 / math.factorial(n)) for n in range(2, 8)]
+
+    def exp32(x):
+        # eˣ = 2ⁿ eʳ with |r| ≤ ½ ln 2; eʳ by its Taylor series, 2ⁿ in two halves that are normal numbers.
+        clamped = min(max(x, low), high)
+        nearest = np.floor(clamped * log2e + f(0.5))
+        r = (clamped - nearest * ln2_head) - nearest * ln2_tail
+        e = (((((c7 * r + c6) * r + c5) * r + c4) * r + c3) * r + c2) * r * r + r + f(1)
+        n = np.int32(nearest)
+        half = n >> np.int32(1)
+        e = e * _power_of_two(half) * _power_of_two(n - half)
+        return e if x <= high else x * f(np.inf)  # NaN stays NaN
+
+    return exp32
+
+
+@compiled
+def softmax_rows(x, y, start, stop):
+    for n in range(start, stop):
+        row, out = x[n], y[n]
+        top = row[0]
+        for c in range(row.size):
+            top = max(top, row[c])
+        total = row.dtype.type(0)
+        for c in range(row.size):
+            e = exp(row[c] - top)
+            out[c] = e
+            total += e
+        for c in range(row.size):
+            out[c] /= total
+
+
+@compiled
+def softmax_backward_rows(dy, y, dx, start, stop):
+    for n in range(start, stop):
+        g, p, out = dy[n], y[n], dx[n]
+        total = g.dtype.type(0)
+        for c in range(g.size):
+            total += g[c] * p[c]
+        for c in range(g.size):
+            out[c] = p[c] * (g[c] - total)
+
+
+@compiled
+def log_softmax_rows(x, y, start, stop):
+    for n in range(start, stop):
+        row, out = x[n], y[n]
+        top = row[0]
+        for c in range(row.size):
+            top = max(top, row[c])
+        total = row.dtype.type(0)
+        for c in range(row.size):
+            total += exp(row[c] - top)
+        log_total = math.log(total)
+        for c in range(row.size):
+            out[c] = row[c] - top - log_total
+
+
+@compiled
+def log_softmax_backward_rows(dy, y, dx, start, stop):
+    for n in range(start, stop):
+        g, log_p, out = dy[n], y[n], dx[n]
+        total = g.dtype.type(0)
+        for c in range(g.size):
+            total += g[c]
+        for c in range(g.size):
+            out[c] = g[c] - exp(log_p[c]) * total
+
+
+@compiled
+def layer_norm_rows(x, weight, bias, eps, y, mean, rstd, start, stop):
+    one = x.dtype.type(1)
+    for n in range(start, stop):
+        row, out = x[n], y[n]
+        C = x.dtype.type(row.size)
+        total = x.dtype.type(0)
+        for c in range(row.size):
+            total += row[c]
+        m = total / C
+        square = x.dtype.type(0)
+        for c in range(row.size):
+            square += (row[c] - m) * (row[c] - m)
+        r = one / math.sqrt(square / C + eps)
+        for c in range(row.size):
+            out[c] = (row[c] - m) * r * weight[c] + bias[c]
+        mean[n], rstd[n] = m, r
+
+
+@compiled
+def layer_norm_backward_rows(dy, x, weight, mean, rstd, dx, dweight, dbias, start, stop):
+    for n in range(start, stop):
+        row, g, out = x[n], dy[n], dx[n]
+        C = x.dtype.type(row.size)
+        m, r = mean[n], rstd[n]
+        total = x.dtype.type(0)
+        along = x.dtype.type(0)
+        for c in range(row.size):
+            normal = (row[c] - m) * r
+            dweight[c] += g[c] * normal
+            dbias[c] += g[c]
+            total += g[c] * weight[c]
+            along += g[c] * weight[c] * normal
+        total /= C
+        along /= C
+        for c in range(row.size):
+            out[c] = r * (g[c] * weight[c] - total - (row[c] - m) * r * along)
+
+
+@compiled
+def gelu_tanh(x, y):
+    one, slope, cubic = x.dtype.type(1), x.dtype.type(_SLOPE), x.dtype.type(_CUBIC)
+    for i in range(x.size):
+        v = x[i]
+        y[i] = v / (one + exp(-v * (slope + cubic * v * v)))
+
+
+@compiled
+def gelu_tanh_backward(dy, x, dx):
+    one, three = x.dtype.type(1), x.dtype.type(3)
+    slope, cubic = x.dtype.type(_SLOPE), x.dtype.type(_CUBIC)
+    for i in range(x.size):
+        v = x[i]
+        s = one / (one + exp(-v * (slope + cubic * v * v)))
+        dx[i] = dy[i] * s * (one + (one - s) * v * (slope + three * cubic * v * v))
+
+
+def cdf_and_density(x):
+    """Φ(x) and φ(x), for use inside compiled functions."""
+
+
+@overload(cdf_and_density, jit_options={"error_model": "numpy"})
+def _normal(x):
+    root_half, factor = math.sqrt(0.5), 1 / math.sqrt(2 * math.pi)
+    if x is not numba.types.float32:
+        return lambda x: (0.5 * math.erfc(-x * root_half), factor * math.exp(-0.5 * x * x))
+    f = np.float32
+    first, *others = map(f, erfcx_polynomial(f))
+    rest = tuple(others)
+    root_half, factor, scale = f(root_half), f(factor), f(ERFCX_SCALE)
+
+    def normal32(x):
+        z = abs(x) * root_half
+        e = exp(-z * z)
+        u = (z - scale) / (z + scale)
+        p = first
+        for coefficient in rest:
+            p = p * u + coefficient
+        below = f(0.5) * e * p / (f(1) + f(2) * z)  # Φ(−|x|)
+        return (f(1) - below if x > f(0) else below), factor * e
+
+    return normal32
+
+
+@compiled
+def gelu_erf(x, y):
+    for i in range(x.size):
+        cdf, _ = cdf_and_density(x[i])
+        y[i] = x[i] * cdf
+
+
+@compiled
+def gelu_erf_backward(dy, x, dx):
+    for i in range(x.size):
+        cdf, density = cdf_and_density(x[i])
+        dx[i] = dy[i] * (cdf + x[i] * density)
+
+
+@compiled
+def cross_entropy_rows(logits, targets, row_weight, losses, log_sum, start, stop):
+    for n in range(start, stop):
+        row = logits[n]
+        top = row[0]
+        for v in range(row.size):
+            top = max(top, row[v])
+        total = row.dtype.type(0)
+        for v in range(row.size):
+            total += exp(row[v] - top)
+        log_sum[n] = math.log(total) + top
+        losses[n] = row_weight[n] * (log_sum[n] - row[targets[n]]) if row_weight[n] != 0 else 0
+
+
+@compiled
+def cross_entropy_backward_rows(logits, targets, row_weight, scale, log_sum, dlogits, start, stop):
+    for n in range(start, stop):
+        row, out = logits[n], dlogits[n]
+        if row_weight[n] == 0:
+            out[:] = 0
+            continue
+        for v in range(row.size):
+            out[v] = scale[n] * exp(row[v] - log_sum[n])
+        out[targets[n]] -= scale[n]
+
+
+@compiled
+def add_rows(dy, idx, dweight, start, stop):
+    for n in range(idx.size):
+        row, out = dy[n, start:stop], dweight[idx[n], start:stop]
+        for c in range(row.size):
+            out[c] += row[c]
+
+
+@compiled
+def softmax_scores(s, log_sum, scale, first):
+    """In place, row t of each s (t, s): the softmax of scale · s over its columns up to first + t; 0 beyond."""
+    for m in range(s.shape[0]):
+        for t in range(s.shape[1]):
+            row = s[m, t]
+            seen = row[: min(first + t + 1, row.size)]
+            top = seen[0] * scale
+            for c in range(seen.size):
+                top = max(top, seen[c] * scale)
+            total = s.dtype.type(0)
+            for c in range(seen.size):
+                e = exp(seen[c] * scale - top)
+                seen[c] = e
+                total += e
+            for c in range(seen.size):
+                seen[c] /= total
+            row[seen.size :] = 0
+            log_sum[m, t] = top + math.log(total)
+
+
+@compiled
+def scores_backward(p, ds, log_sum, along, scale, first):
+    """In place: the scores in p become probabilities, and dp in ds becomes scale · p ⊙ (dp − along)."""
+    for m in range(p.shape[0]):
+        for t in range(p.shape[1]):
+            row, out = p[m, t], ds[m, t]
+            seen = min(first + t + 1, row.size)
+            for c in range(row[:seen].size):
+                row[c] = exp(row[c] * scale - log_sum[m, t])
+                out[c] = scale * row[c] * (out[c] - along[m, t])
+            row[seen:] = 0
+            out[seen:] = 0
+
+
+@compiled
+def adam(p, g, m, v, v_max, rate, beta1, rest1, beta2, rest2, eps, shrink, l2, root_correction, amsgrad):
+    for i in range(p.size):
+        gradient = g[i] + l2 * p[i]
+        m[i] = beta1 * m[i] + rest1 * gradient
+        v[i] = beta2 * v[i] + rest2 * gradient * gradient
+        if amsgrad:
+            v_max[i] = max(v_max[i], v[i])
+        denominator = math.sqrt(v_max[i] if amsgrad else v[i]) * root_correction + eps
+        p[i] = shrink * p[i] - rate * m[i] / denominator
