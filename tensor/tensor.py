@@ -338,8 +338,11 @@ def as_array(data, dtype=None, device=None, *, copy: bool = False):
         data = data.array
     elif isinstance(data, list | tuple):
         data = _plain(data)
-    array = data if is_array(data) else np.asarray(data)
-    if array.dtype.kind in "OUSV":
+    try:
+        array = data if is_array(data) else np.asarray(data)
+    except ValueError:  # NumPy's word for rows of different lengths
+        array = np.asarray(None)
+    if array.dtype.kind not in "biufc":
         raise TypeError(
             f"cannot make a Tensor of {type(data).__name__} {str(data)[:60]}: "
             f"rows must have equal lengths and hold numbers"

@@ -15,3 +15,4 @@ from nn.functional.linear import linear, linear_composed
 from nn.functional.losses import *
 from nn.functional.similarity import *
 from nn.functional.softmax import log_softmax, log_softmax_composed, softmax, softmax_composed, softmin
+from tensor.ops.join import pad

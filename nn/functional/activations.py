@@ -11,7 +11,7 @@ import functools
 import tensor
 from tensor import Tensor
 from tensor.inplace import assign
-from tensor.ops.maths import as_float
+from tensor.ops.cast import as_float
 
 __all__ = [
     "celu",
@@ -90,7 +90,9 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """x where x > 0, else weight · x with a learned weight: one number, or one for each channel (dim 1)."""
-    if weight.numel() > 1 and input.ndim > 1:
+    if weight.numel() == 1:
+        weight = weight.reshape(())
+    elif input.ndim > 1:
         weight = weight.reshape(-1, *[1] * (input.ndim - 2))
     return tensor.where(input > 0, input, input * weight)
 

@@ -13,7 +13,7 @@ import math
 import tensor
 from tensor import Op, Tensor
 from tensor.kernels import kernels
-from tensor.ops.maths import as_float
+from tensor.ops.cast import as_float
 
 
 def gelu_composed(input: Tensor, approximate: str = "none") -> Tensor:

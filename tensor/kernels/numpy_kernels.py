@@ -290,7 +290,7 @@ def attention(q, k, v, scale: float, causal: bool):
         s = q[heads][..., rows, :] @ k[heads][..., columns, :].swapaxes(-1, -2)  # (b, h, t, s)
         s *= scale
         if future is not None:
-            s[..., future] = -math.inf
+            xp.copyto(s, -math.inf, where=future)
         top = s.max(axis=-1, keepdims=True)
         s -= top
         xp.exp(s, out=s)
@@ -315,7 +315,7 @@ def attention_backward(dy, q, k, v, y, log_sum, scale: float, causal: bool):
         p -= log_sum[heads][..., rows, None]
         xp.exp(p, out=p)
         if future is not None:
-            p[..., future] = 0
+            xp.copyto(p, 0, where=future)
         dv[heads][..., columns, :] += p.swapaxes(-1, -2) @ dy_t
         ds = dy_t @ v[heads][..., columns, :].swapaxes(-1, -2)  # dp
         ds -= along[heads][..., rows, None]

@@ -8,7 +8,7 @@ from tensor.devices import namespace
 from tensor.op import Op
 from tensor.ops.cast import cast, promote
 from tensor.ops.masks import nonzero
-from tensor.ops.rounding import isfinite, isnan
+from tensor.ops.rounding import Elementwise, isfinite, isnan
 from tensor.tensor import Tensor, as_array, wrap
 
 __all__ = [
@@ -41,13 +41,6 @@ __all__ = [
 ]
 NOT_METHODS = ["isin", "where"]  # x.where(condition, other) has another order
 IN_PLACE = [name for name in __all__ if name not in ("allclose", "equal", "isclose", "isin", "where")]
-
-
-class Elementwise(Op):
-    """y = f(a, …) for a function whose result is no float: without gradient."""
-
-    def forward(self, *operands, function):
-        return getattr(namespace(*operands), function)(*operands)
 
 
 class Where(Op):

@@ -119,8 +119,8 @@ def _contract(a: Tensor, ia: list[Index], b: Tensor, ib: list[Index], keep: set[
             a, ia = squeeze(a, ia.index(index)), [i for i in ia if i != index]
         elif na != nb:
             b, ib = squeeze(b, ib.index(index)), [i for i in ib if i != index]
-    a, ia = _sum_all_but(a, ia, keep.union(ib))
-    b, ib = _sum_all_but(b, ib, keep.union(ia))
+    a, ia = _sum_all_but(a, ia, keep.union(ib), a.dtype)
+    b, ib = _sum_all_but(b, ib, keep.union(ia), b.dtype)
 
     batch = [i for i in ia if i in ib and i in keep]
     inner = [i for i in ia if i in ib and i not in keep]
@@ -145,12 +145,12 @@ def _contract(a: Tensor, ia: list[Index], b: Tensor, ib: list[Index], keep: set[
     return reshape(y, [lengths[i] for i in indices]), indices
 
 
-def _sum_all_but(x: Tensor, indices: list[Index], keep) -> tuple[Tensor, list[Index]]:
+def _sum_all_but(x: Tensor, indices: list[Index], keep, dtype=None) -> tuple[Tensor, list[Index]]:
     """x summed over the dims whose index is not in `keep`."""
     dims = [d for d, index in enumerate(indices) if index not in keep]
     if not dims:
         return x, indices
-    return sum(x, dims, dtype=x.dtype), [index for index in indices if index in keep]
+    return sum(x, dims, dtype=dtype), [index for index in indices if index in keep]
 
 
 def _ordered(x: Tensor, indices: list[Index], order: list[Index]) -> Tensor:

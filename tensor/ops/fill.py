@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tensor.checks import require_tensor
 from tensor.ops.cast import to
-from tensor.ops.index import fill_value
+from tensor.ops.index import fill_value, setitem
 from tensor.tensor import Tensor
 
 __all__ = ["copy_", "fill", "fill_", "zero_"]
@@ -18,13 +18,13 @@ def fill(input: Tensor, value) -> Tensor:
 
 def fill_(input: Tensor, value) -> Tensor:
     """Write `value`, a number or a 0-dim Tensor, everywhere, in place; returns input."""
-    input[...] = fill_value("fill_", value, input)
+    setitem(input, ..., fill_value("fill_", value, input), "fill_")
     return input
 
 
 def zero_(input: Tensor) -> Tensor:
     """Write 0 everywhere, in place; returns input."""
-    input[...] = 0
+    setitem(input, ..., 0, "zero_")
     return input
 
 
@@ -33,5 +33,5 @@ def copy_(input: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
 
     `non_blocking` is accepted and without effect.
     """
-    input[...] = to(require_tensor("copy_", src), dtype=input.dtype, device=input.device)
+    setitem(input, ..., to(require_tensor("copy_", src), dtype=input.dtype, device=input.device), "copy_")
     return input

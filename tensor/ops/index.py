@@ -206,15 +206,15 @@ def getitem(input: Tensor, index) -> Tensor:
     return Index.apply(target, index=advanced) if advanced else target
 
 
-def setitem(input: Tensor, index, value) -> None:
-    """input[index] = value, in place; value is broadcast to the shape of input[index]."""
+def setitem(input: Tensor, index, value, name: str = "setitem") -> None:
+    """input[index] = value, in place; value is broadcast to the shape of input[index]. `name` is for error messages."""
     target, advanced = _basic_view(input, index)
     shape = target.array[advanced].shape if advanced else target.shape
     value = _fitting(value, target, shape)
     if not advanced:
-        assign(target, value.expand(shape), "setitem")
+        assign(target, value.expand(shape), name)
     elif state.grad_enabled and (target.requires_grad or value.requires_grad):
-        assign(target, IndexPut.apply(target, value, index=advanced, accumulate=False), "setitem")
+        assign(target, IndexPut.apply(target, value, index=advanced, accumulate=False), name)
     else:
         target.array[advanced] = value.array
         target._counter.writes += 1

@@ -54,7 +54,7 @@ class Sum(Op):
 
     def forward(self, x, *, dims, keepdim):
         self.shape, self.dims, self.keepdim = x.shape, dims, keepdim
-        return x.sum(axis=dims, keepdims=keepdim)
+        return x.sum(axis=dims, keepdims=keepdim, dtype=x.dtype)  # NumPy would widen uint8
 
     def backward(self, dy):
         return namespace(dy).broadcast_to(restore(dy, self.dims, self.keepdim), self.shape)

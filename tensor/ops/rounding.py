@@ -155,11 +155,11 @@ class NanToNum(Op):
         return xp.where(xp.isfinite(self.x), dy, 0)
 
 
-class Test(Op):
-    """y = f(x) for a function with a bool result."""
+class Elementwise(Op):
+    """y = f(a, …) for a function whose result is no float: without gradient."""
 
-    def forward(self, x, *, function):
-        return getattr(namespace(x), function)(x)
+    def forward(self, *operands, function):
+        return getattr(namespace(*operands), function)(*operands)
 
 
 def abs(input: Tensor) -> Tensor:
@@ -224,17 +224,17 @@ def nan_to_num(
 
 def isnan(input: Tensor) -> Tensor:
     """Bools: is the element NaN?"""
-    return Test.apply(input, function="isnan")
+    return Elementwise.apply(input, function="isnan")
 
 
 def isinf(input: Tensor) -> Tensor:
     """Bools: is the element inf or −inf?"""
-    return Test.apply(input, function="isinf")
+    return Elementwise.apply(input, function="isinf")
 
 
 def isfinite(input: Tensor) -> Tensor:
     """Bools: is the element neither NaN nor infinite?"""
-    return Test.apply(input, function="isfinite")
+    return Elementwise.apply(input, function="isfinite")
 
 
 def isposinf(input: Tensor) -> Tensor:
@@ -249,12 +249,12 @@ def isneginf(input: Tensor) -> Tensor:
 
 def isreal(input: Tensor) -> Tensor:
     """Bools, all True: there are no complex Tensors here."""
-    return Test.apply(input, function="isreal")
+    return Elementwise.apply(input, function="isreal")
 
 
 def signbit(input: Tensor) -> Tensor:
     """Bools: does the element have a minus sign? (−0.0 does.)"""
-    return Test.apply(input, function="signbit") if dtypes.is_floating(input.dtype) else input < 0
+    return Elementwise.apply(input, function="signbit") if dtypes.is_floating(input.dtype) else input < 0
 
 
 def _number_tensor(name: str, input: Tensor) -> Tensor:

@@ -4,7 +4,11 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from compare import check, numbers, ours_and_theirs
+
+import tensor
+from nn import functional as F
 
 x23, x234 = numbers(2, 3), numbers(2, 3, 4)
 scores = numbers(5, 7, low=-4, high=4)
@@ -184,14 +188,10 @@ def test_nll_and_binary_losses_with_weights(reduction):
 
 
 def our(array):
-    import tensor
-
     return tensor.tensor(array)
 
 
 def their(array):
-    import torch
-
     return torch.tensor(array)
 
 
@@ -214,9 +214,6 @@ def test_hardsigmoid():
 
 
 def test_gelu_far_out_is_exact():
-    import tensor
-    from nn import functional as F
-
     x = tensor.tensor([-1e4, -40.0, 40.0, 1e4], requires_grad=True)
     for approximate in ("none", "tanh"):
         y = F.gelu(x, approximate=approximate)
@@ -225,3 +222,20 @@ def test_gelu_far_out_is_exact():
         assert y.tolist() == [0.0, 0.0, 40.0, 1e4]
         assert x.grad.tolist() == [0.0, 0.0, 1.0, 1.0]
     assert math.copysign(1, y[0].item()) == -1  # −0, as torch
+
+
+def test_in_place_activations():
+    for function in (F.relu, F.silu, F.leaky_relu, F.elu):
+        x = tensor.tensor([-1.0, 2.0])
+        expected = function(x).tolist()
+        assert function(x, inplace=True) is x
+        assert x.tolist() == expected
+
+
+def test_one_product_for_all_positions():
+    """linear folds (B, T, C) to rows; what it saves of x is the Tensor itself, so a later write to it is noticed."""
+    x, w = tensor.ones(2, 3, 4), tensor.ones(5, 4, requires_grad=True)
+    y = F.linear(x, w)
+    x += 1
+    with pytest.raises(RuntimeError, match="backward of Linear needs the value `x`"):
+        y.sum().backward()

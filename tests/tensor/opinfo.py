@@ -16,14 +16,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from opinfo_table import CALLS, COVERED, IN_PLACE_LEFT_OUT, LEFT_OUT, LEFT_OUT_SAMPLES, RANDOM
+from opinfo_table import CALLS, COVERED, IN_PLACE_LEFT_OUT, LEFT_OUT, LEFT_OUT_SAMPLES, RANDOM, TOLERANCE
 from torch.testing._internal.common_methods_invocations import op_db
 
 import nn.functional
 import tensor
 from tensor import Tensor
 
-RTOL = ATOL = 1e-9
 SEED = 1337
 
 
@@ -106,7 +105,7 @@ def flat(result) -> list:
     return [r for part in result for r in flat(part)] if isinstance(result, list | tuple) else [result]
 
 
-def compare(what: str, ours, theirs, values: bool = True) -> None:
+def compare(what: str, ours, theirs, values: bool = True, tolerance: float = 1e-9) -> None:
     """Raise Deviation unless `ours` is `theirs` in shape, dtype and (to rounding) values."""
     if not isinstance(theirs, torch.Tensor):
         if type(ours) is not type(theirs) or (values and ours != theirs and not (ours != ours and theirs != theirs)):
@@ -117,7 +116,7 @@ def compare(what: str, ours, theirs, values: bool = True) -> None:
         raise Deviation(f"{what} is a {type(ours).__name__}, PyTorch's a Tensor")
     if (ours.dtype, tuple(ours.shape)) != (theirs.dtype, theirs.shape):
         raise Deviation(f"{what} is {ours.dtype} {ours.shape}, PyTorch's {theirs.dtype} {theirs.shape}")
-    if values and not np.allclose(ours.array, theirs, rtol=RTOL, atol=ATOL, equal_nan=True):
+    if values and not np.allclose(ours.array, theirs, rtol=tolerance, atol=tolerance, equal_nan=True):
         apart = np.abs(ours.array.astype(np.float64) - theirs.astype(np.float64))
         raise Deviation(f"{what} differs by up to {np.nanmax(apart):.3g}")
 
@@ -129,7 +128,7 @@ def is_random(op, sample) -> bool:
     return op.name in RANDOM or sample.kwargs.get("dropout_p", 0) > 0
 
 
-def compare_call(op, ours, theirs, sample, in_place: bool = False, gradients: bool = True) -> None:
+def compare_call(op, ours, theirs, sample, in_place: bool = False) -> None:
     """Raise Deviation unless the two functions agree on `sample`: outputs, and gradients of all inputs."""
     arguments = [sample.input, list(sample.args), sample.kwargs]
     our_arguments = to_ours(arguments)
@@ -144,13 +143,15 @@ def compare_call(op, ours, theirs, sample, in_place: bool = False, gradients: bo
     if len(ours_out) != len(theirs_out):
         raise Deviation(f"{len(ours_out)} output(s), PyTorch has {len(theirs_out)}")
     random = is_random(op, sample)
+    tolerance = TOLERANCE.get(op.name, 1e-9)
     for i, (y, t) in enumerate(zip(ours_out, theirs_out, strict=True)):
-        compare(f"output {i}", y, t, values=not random)
-    roots = [(y, t) for y, t in zip(ours_out, theirs_out, strict=True) if isinstance(t, torch.Tensor) and t.requires_grad]
-    if not gradients or random:
+        compare(f"output {i}", y, t, values=not random, tolerance=tolerance)
+    if random:
         return
-    for i, (y, t) in enumerate(zip(ours_out, theirs_out, strict=True)):
-        if isinstance(t, torch.Tensor) and y.requires_grad != t.requires_grad:
+    pairs = [(y, t) for y, t in zip(ours_out, theirs_out, strict=True) if isinstance(t, torch.Tensor)]
+    roots = [(y, t) for y, t in pairs if t.requires_grad]
+    for i, (y, t) in enumerate(pairs):
+        if y.requires_grad != t.requires_grad:
             raise Deviation(f"output {i} has requires_grad={y.requires_grad}, PyTorch's {t.requires_grad}")
     wanting = [(x, t) for x, t in zip(our_leaves, their_leaves, strict=True) if t.requires_grad]
     if not roots or not wanting:
@@ -166,7 +167,7 @@ def compare_call(op, ours, theirs, sample, in_place: bool = False, gradients: bo
     for i, (g, t, (x, _)) in enumerate(zip(grads, expected, wanting, strict=True)):
         t = torch.zeros(x.shape, dtype=torch.float64) if t is None else t  # None and zero mean the same
         g = tensor.zeros(x.shape, dtype=x.dtype) if g is None else g
-        compare(f"gradient of input {i}", g, t)
+        compare(f"gradient of input {i}", g, t, tolerance=tolerance)
 
 
 def calls(op):

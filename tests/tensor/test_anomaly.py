@@ -39,9 +39,9 @@ def test_backward_names_the_op_and_where_its_forward_was_called():
 
 def test_backward_alone_still_names_the_op():
     y = (leaf([4.0, 0.0]) ** 0.5).sum()
-    with pytest.raises(RuntimeError, match="backward of Power .* run the forward in detect_anomaly"):
-        with tensor.detect_anomaly():
-            y.backward()
+    message = r"backward of Power .* run the forward in detect_anomaly"
+    with pytest.raises(RuntimeError, match=message), tensor.detect_anomaly():
+        y.backward()
 
 
 @pytest.mark.parametrize(

@@ -150,7 +150,7 @@ def test_version(command):
     assert command("--version").stdout == f"tinygrad-gpt, version {__version__}\n"
 
 
-def test_bench_measures_a_step(here):
-    done = here("bench", "--against=nothing", "--rounds=1", "--iters=1")
+def test_bench_measures_a_step(command):
+    done = command("bench", "--against=nothing", "--rounds=1", "--iters=1")
     assert done.returncode == 0
     assert re.search(r"ours: [\d.]+ .* ms a step, last loss 4\.\d+", done.stdout)
