@@ -108,7 +108,7 @@ def _check_writable(x: Tensor, name: str) -> None:
     t = x
     while True:
         if t.is_leaf and t.requires_grad:
-            which = "a leaf" if t is x else "a view of a leaf"
+            which = "a leaf" if t.shape == x.shape else "a view of a leaf"  # x[...] is as good as x
             raise RuntimeError(
                 f"{name}: {which} that requires grad cannot be written in place, its gradient would be lost. "
                 f"Do it under no_grad(), or out of place"

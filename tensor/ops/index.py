@@ -210,7 +210,7 @@ def setitem(input: Tensor, index, value, name: str = "setitem") -> None:
     """input[index] = value, in place; value is broadcast to the shape of input[index]. `name` is for error messages."""
     target, advanced = _basic_view(input, index)
     shape = target.array[advanced].shape if advanced else target.shape
-    value = _fitting(value, target, shape)
+    value = _fitting(name, value, target, shape)
     if not advanced:
         assign(target, value.expand(shape), name)
     elif state.grad_enabled and (target.requires_grad or value.requires_grad):
@@ -226,7 +226,7 @@ def index_put(input: Tensor, indices, values, accumulate: bool = False) -> Tenso
     basic, advanced = split_index(indices, input.shape, namespace(input.array))
     if any(part != EVERYTHING for part in basic):
         raise IndexError("index_put: the indices must be a tuple of integer Tensors or masks")
-    values = _fitting(values, input, input.array[advanced].shape)
+    values = _fitting("index_put", values, input, input.array[advanced].shape)
     return IndexPut.apply(input, values, index=advanced, accumulate=accumulate)
 
 
@@ -238,7 +238,7 @@ def _basic_view(input: Tensor, index) -> tuple[Tensor, tuple]:
     return Slice.apply(input, index=basic), advanced
 
 
-def _fitting(value, target: Tensor, shape: tuple[int, ...]) -> Tensor:
+def _fitting(name: str, value, target: Tensor, shape: tuple[int, ...]) -> Tensor:
     """`value` as a Tensor of the target's dtype that broadcasts to `shape`."""
     if not isinstance(value, Tensor):
         value = wrap(as_array(value, target.dtype, target.device))
@@ -247,8 +247,8 @@ def _fitting(value, target: Tensor, shape: tuple[int, ...]) -> Tensor:
         value = value.squeeze(0)
     if any(n not in (1, m) for n, m in zip(value.shape[::-1], shape[::-1], strict=False)) or value.ndim > len(shape):
         raise RuntimeError(
-            f"setitem: a value of shape {shape_text(value.shape)} does not broadcast to the shape of x[index], "
-            f"{shape_text(shape)}"
+            f"{name}: a value of shape {shape_text(value.shape)} does not broadcast to {shape_text(shape)}, "
+            f"the shape of what is written"
         )
     return value
 

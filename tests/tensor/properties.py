@@ -18,7 +18,7 @@ examples = settings(
     deadline=None,
     database=None,
     max_examples=60,
-    phases=(Phase.explicit, Phase.generate),
+    phases=(Phase.explicit, Phase.generate, Phase.shrink),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 

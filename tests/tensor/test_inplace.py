@@ -254,16 +254,16 @@ def test_a_saved_part_that_is_written_makes_backward_raise():
 ERRORS = [
     (
         lambda x: x.fill_(1.0),
-        "setitem: a view of a leaf that requires grad cannot be written in place, its gradient would be lost. "
+        "fill_: a leaf that requires grad cannot be written in place, its gradient would be lost. "
         "Do it under no_grad(), or out of place",
     ),
     (
         lambda x: (x * 1).expand(2, 3, 4).fill_(1.0),
-        "setitem: this is an expanded view, its elements share places in memory: clone() it first",
+        "fill_: this is an expanded view, its elements share places in memory: clone() it first",
     ),
     (
         lambda x: (x * 1).copy_(tensor.ones(3)),
-        "setitem: a value of shape (3,) does not broadcast to the shape of x[index], (3, 4)",
+        "copy_: a value of shape (3,) does not broadcast to (3, 4), the shape of what is written",
     ),
     (
         lambda x: tensor.tensor([1, 2]).fill_(0.5),
