@@ -81,7 +81,7 @@ class _Listed(Module):
 class ModuleList(_Listed):
     """A list of modules, registered under the names 0, 1, 2, …"""
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         runs: list[list] = []  # [first index, last index, text]: equal neighbours share a line
         for i, text in enumerate(map(repr, self)):
             if runs and runs[-1][2] == text:

@@ -229,7 +229,7 @@ ERRORS = [
     (
         lambda x: x.__setitem__(0, tensor.ones(2)),
         RuntimeError,
-        "setitem: a value of shape (2,) does not broadcast to the shape of x[index], (3,)",
+        "setitem: a value of shape (2,) does not broadcast to (3,), the shape of what is written",
     ),
     (
         lambda x: x.requires_grad_().__setitem__(0, 1),
