@@ -87,7 +87,7 @@ class Optimizer:
             for p in group["params"]:
                 if p.grad is not None:
                     self.update(p, p.grad.array, self.state.setdefault(p, {}), group)
-                    p._counter.writes += 1  # written behind autograd's back: it must know
+                    p.mark_written()
         return loss
 
     def update(self, p: Tensor, g, state: dict[str, Any], group: dict[str, Any]) -> None:

@@ -36,7 +36,7 @@ def clip_grad_norm_(
     if not factor >= 1:
         for g in gradients:
             g.array *= factor
-            g._counter.writes += 1
+            g.mark_written()
     return wrap(xp.asarray(norm, gradients[0].dtype))
 
 
@@ -52,7 +52,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     """Clamp every element of every gradient to [−clip_value, clip_value]."""
     for g in _gradients(parameters):
         namespace(g.array).clip(g.array, -clip_value, clip_value, out=g.array)
-        g._counter.writes += 1
+        g.mark_written()
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:

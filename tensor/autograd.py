@@ -19,6 +19,7 @@ derivation. `create_graph=True` says so.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -29,6 +30,8 @@ from tensor.devices import is_array, namespace
 from tensor.modes import state
 from tensor.op import Op, edge
 from tensor.tensor import Tensor, wrap
+
+ONLY_THE_SLOT = 2  # references to an array that a _Pending alone holds: the attribute, and getrefcount's argument
 
 NO_SECOND_ORDER = (
     "create_graph=True is not supported: backward computes on raw arrays (fused, freed as it goes), so a "
@@ -42,8 +45,8 @@ def _check_versions(op: Op) -> None:
             made = f" It was called at\n{op.where}" if op.where else " detect_anomaly() shows where it was called."
             raise RuntimeError(
                 f"backward of {op.name} needs the value `{name}` that its forward saw, but that was changed in place "
-                f"{counter.writes - writes} time(s) since. Use an out-of-place operation (x = x + 1 for x += 1) or write "
-                f"to a clone().{made}"
+                f"{counter.writes - writes} time(s) since. Use an out-of-place operation (x = x + 1 for x += 1) "
+                f"or write to a clone().{made}"
             )
 
 
@@ -216,13 +219,14 @@ def _run_hook(hook, slot: _Pending) -> None:
 
 
 def _accumulate(x: Tensor, slot: _Pending) -> None:
-    """x.grad += gradient; the buffer becomes x's own, so a copy where it may be shared."""
-    if x.grad is None:
-        x.grad = wrap(slot.total if slot.owned else slot.total.copy())
-        slot.owned = False
-    else:
+    """x.grad += gradient; the buffer becomes x's own, so a copy where somebody else may hold it."""
+    if x.grad is not None:
         x.grad.array += slot.total
-        x.grad._counter.writes += 1
+        x.grad.mark_written()
+        return
+    mine = slot.owned or (slot.total.base is None and sys.getrefcount(slot.total) <= ONLY_THE_SLOT)
+    x.grad = wrap(slot.total if mine else slot.total.copy())
+    slot.owned = False
 
 
 def backward(y: Tensor, gradient: Tensor | None = None, retain_graph: bool = False, create_graph: bool = False) -> None:

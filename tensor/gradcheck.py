@@ -57,9 +57,7 @@ def gradcheck(
     worst, message = 0.0, ""
     for column, (i, x) in enumerate(checked):
         numeric = _numeric_jacobians(fn, inputs, x, eps)
-        for o, (a, n) in enumerate(
-            zip(analytic[column], numeric, strict=True)
-        ):  # each (numel of output, numel of x)
+        for o, (a, n) in enumerate(zip(analytic[column], numeric, strict=True)):  # each (numel of output, numel of x)
             excess = np.abs(a - n) - atol - rtol * np.abs(n)
             excess[np.isnan(excess)] = np.inf  # a NaN on either side never counts as agreement
             if excess.size and excess.max() > worst:
@@ -78,9 +76,7 @@ def gradcheck(
 
 def _check_inputs(checked: Sequence[tuple[int, Tensor]]) -> None:
     if not checked:
-        raise ValueError(
-            "gradcheck: no input requires grad, so nothing can be checked: pass requires_grad=True"
-        )
+        raise ValueError("gradcheck: no input requires grad, so nothing can be checked: pass requires_grad=True")
     for i, x in checked:
         if x.dtype != np.float64:
             raise ValueError(
@@ -92,9 +88,7 @@ def _check_inputs(checked: Sequence[tuple[int, Tensor]]) -> None:
             along[axis] = -1
             offsets += (np.arange(x.shape[axis]) * step).reshape(along)
         shared = np.unique(offsets).size != offsets.size
-        if shared or any(
-            namespace(x.array).may_share_memory(x.array, y.array) for _, y in checked if y is not x
-        ):
+        if shared or any(namespace(x.array).may_share_memory(x.array, y.array) for _, y in checked if y is not x):
             raise ValueError(
                 f"gradcheck: elements of input {i} share memory with each other or with another input, so "
                 f"one cannot be moved alone: pass clone()s"
@@ -110,9 +104,7 @@ def _outputs(fn: Callable, inputs: Sequence) -> list[Tensor]:
         raise ValueError("gradcheck: fn returned no floating-point Tensor, there is nothing to differentiate")
     for o, y in enumerate(outputs):
         if y.dtype != np.float64:
-            raise ValueError(
-                f"gradcheck: output {o} is {y.dtype}; differences need float64 all the way through"
-            )
+            raise ValueError(f"gradcheck: output {o} is {y.dtype}; differences need float64 all the way through")
     return outputs
 
 
@@ -123,9 +115,7 @@ def _analytic_jacobians(fn: Callable, inputs: Sequence, checked: Sequence) -> li
     with no_grad():
         for y, again in zip(outputs, _outputs(fn, inputs), strict=True):
             if not np.array_equal(move(y.array, CPU), move(again.array, CPU), equal_nan=True):
-                raise ValueError(
-                    "gradcheck: fn gave two different results for the same inputs: fix its random numbers"
-                )
+                raise ValueError("gradcheck: fn gave two different results for the same inputs: fix its random numbers")
     jacobians = [[np.zeros((y.numel(), x.numel())) for y in outputs] for _, x in checked]
     for o, y in enumerate(outputs):
         if not y.requires_grad:
@@ -200,17 +190,13 @@ def check_against_torch(
         else:
             ours.append(x)
             theirs.append(x)
-    this_module = sys.modules[
-        __package__
-    ]  # the `tensor` that the user imported, whose names are complete by now
+    this_module = sys.modules[__package__]  # the `tensor` that the user imported, whose names are complete by now
     found = _forward_and_gradients(this_module, grad, fn, ours, wrap)
     wanted = _forward_and_gradients(torch, torch.autograd.grad, fn, theirs, torch.from_numpy)
     return _compare(found, wanted, rtol, atol)
 
 
-def _forward_and_gradients(
-    module, grad_of: Callable, fn: Callable, inputs: Sequence, from_numpy: Callable
-) -> dict:
+def _forward_and_gradients(module, grad_of: Callable, fn: Callable, inputs: Sequence, from_numpy: Callable) -> dict:
     """{"output 0": array, ..., "grad of input 0": array or None, ...} as `module` computes them."""
     result = fn(module, *inputs)
     outputs = result if isinstance(result, tuple | list) else [result]
@@ -245,9 +231,7 @@ def _compare(found: dict, wanted: dict, rtol: float, atol: float) -> dict[str, f
             ours = theirs if ours is None else ours
         if (ours.shape, ours.dtype) != (theirs.shape, theirs.dtype):
             agree = False
-            lines.append(
-                f"  {name}: {ours.dtype} {ours.shape} here, {theirs.dtype} {theirs.shape} in PyTorch: differs"
-            )
+            lines.append(f"  {name}: {ours.dtype} {ours.shape} here, {theirs.dtype} {theirs.shape} in PyTorch: differs")
             continue
         close = np.isclose(ours, theirs, rtol=rtol, atol=atol, equal_nan=True).all()
         with np.errstate(invalid="ignore"):

@@ -77,7 +77,7 @@ def assign(x: Tensor, result: Tensor, name: str, since: int | None = None) -> Te
     if result._op is not None:
         _rescue_saved(x, result._op, result._op.number if since is None else since)
     x.array[...] = result.array
-    x._counter.writes += 1
+    x.mark_written()
     if recording:
         _take_history(x, *history)
     return x

@@ -107,7 +107,7 @@ class Op:
         outputs = [wrap(r) for r in results]
         for nr, y in enumerate(outputs):
             _mark_view(y, tensors, (cls, inputs, params, nr))
-        if True in op.needs and any([r.dtype.kind == "f" for r in results]):
+        if True in op.needs and any(r.dtype.kind == "f" for r in results):
             if cls.backward is None:
                 raise RuntimeError(
                     f"{cls.__name__} has no gradient rule, and an input of it requires grad: "

@@ -7,7 +7,7 @@ each draw takes one number of it to seed cuRAND's counter-based Philox, whose se
 
 from __future__ import annotations
 
-import secrets
+import os
 
 import numpy as np
 
@@ -47,17 +47,25 @@ class Generator:
     def __init__(self, device="cpu"):
         self.device = Device(device)
         self._curand = None
+        self._numpy: np.random.Generator | None = None
         self.manual_seed(DEFAULT_SEED)
 
     def manual_seed(self, seed: int) -> Generator:
         """Start the stream again at `seed`, any integer; returns self."""
         self._seed = int(seed)
-        self.numpy = np.random.Generator(np.random.PCG64(self._seed % 2**64))
+        self._numpy = None
         return self
+
+    @property
+    def numpy(self) -> np.random.Generator:
+        """The stream itself; made when first drawn from, as numpy.random takes a while to import."""
+        if self._numpy is None:
+            self._numpy = np.random.Generator(np.random.PCG64(self._seed % 2**64))
+        return self._numpy
 
     def seed(self) -> int:
         """Start the stream again at a seed that the operating system makes up; returns it."""
-        self.manual_seed(secrets.randbits(63))
+        self.manual_seed(int.from_bytes(os.urandom(7), "little"))
         return self._seed
 
     def initial_seed(self) -> int:

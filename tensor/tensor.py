@@ -37,7 +37,7 @@ class Tensor:
     """`Tensor(data)` copies numbers, nested sequences or an array, as `tensor.tensor(data)` does.
 
     Attributes:
-        array: the NumPy (or CuPy) array with the values; writing to it directly goes unseen by autograd.
+        array: the NumPy (or CuPy) array with the values; whoever writes to it directly calls `mark_written()`.
         grad: the gradient as a Tensor of the same shape, or None.
         requires_grad: is the gradient with respect to this Tensor wanted, or needed on the way to one?
         grad_fn: the Op that computed it; None for a leaf.
@@ -166,6 +166,10 @@ class Tensor:
     @data.setter
     def data(self, value: Tensor) -> None:
         self.array, self._counter, self._view = value.array, value._counter, None
+
+    def mark_written(self) -> None:
+        """Tell autograd that `.array` was written to directly: a backward that needs the old values then raises."""
+        self._counter.writes += 1
 
     def retain_grad(self) -> None:
         """Keep `.grad` of this computed Tensor too, as if it were a leaf."""

@@ -217,7 +217,7 @@ def setitem(input: Tensor, index, value, name: str = "setitem") -> None:
         assign(target, IndexPut.apply(target, value, index=advanced, accumulate=False), name)
     else:
         target.array[advanced] = value.array
-        target._counter.writes += 1
+        target.mark_written()
 
 
 def index_put(input: Tensor, indices, values, accumulate: bool = False) -> Tensor:

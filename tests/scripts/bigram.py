@@ -1,68 +1,61 @@
-"""A bigram language model, as the first lectures on language models build it."""
+"""A bigram model: the next character is guessed from the current one alone, by a table of logits."""
 
 import numpy as np
 import torch
 import torch.nn as nn
 from torch.nn import functional as F
 
-torch.manual_seed(1337)
-rng = np.random.default_rng(1337)  # weights and batches: NumPy's, so that they do not hang on the framework
+torch.manual_seed(7)
+rng = np.random.default_rng(7)  # weights and batches: NumPy's, so that they do not hang on the framework
 
-text = "the quick brown fox jumps over the lazy dog. " * 20
-chars = sorted(set(text))
-vocab_size = len(chars)
-stoi = {ch: i for i, ch in enumerate(chars)}
-itos = {i: ch for i, ch in enumerate(chars)}
-data = torch.tensor([stoi[c] for c in text], dtype=torch.long)
-batch_size, block_size = 8, 16
+text = "she sells sea shells by the sea shore; the shells she sells are sea shells, for sure. " * 10
+alphabet = sorted(set(text))
+code = {letter: number for number, letter in enumerate(alphabet)}
+data = torch.tensor([code[letter] for letter in text], dtype=torch.long)
+batch_size, context = 8, 16
 
 
 def get_batch():
-    ix = rng.integers(0, len(data) - block_size, batch_size)
-    x = torch.stack([data[i : i + block_size] for i in ix])
-    y = torch.stack([data[i + 1 : i + block_size + 1] for i in ix])
-    return x, y
+    starts = torch.tensor(rng.integers(0, len(data) - context, batch_size))
+    positions = starts.unsqueeze(1) + torch.arange(context)  # (B, T)
+    return data[positions], data[positions + 1]
 
 
-class BigramLanguageModel(nn.Module):
-    def __init__(self, vocab_size):
+class Bigram(nn.Module):
+    def __init__(self, size):
         super().__init__()
-        # each token directly reads off the logits for the next token from a lookup table
-        self.token_embedding_table = nn.Embedding(vocab_size, vocab_size)
+        self.logits = nn.Embedding(size, size)  # row i: the logits of what follows character i
 
-    def forward(self, idx, targets=None):
-        logits = self.token_embedding_table(idx)  # (B, T, C)
+    def forward(self, x, targets=None):
+        logits = self.logits(x)  # (B, T, V)
         if targets is None:
             return logits, None
-        B, T, C = logits.shape
-        loss = F.cross_entropy(logits.view(B * T, C), targets.view(B * T))
-        return logits, loss
+        return logits, F.cross_entropy(logits.view(-1, logits.size(-1)), targets.view(-1))
 
-    def generate(self, idx, max_new_tokens):
-        for _ in range(max_new_tokens):
-            logits, _ = self(idx)
-            probs = F.softmax(logits[:, -1, :], dim=-1)  # (B, C)
-            idx_next = torch.multinomial(probs, num_samples=1)  # (B, 1)
-            idx = torch.cat((idx, idx_next), dim=1)  # (B, T+1)
-        return idx
+    def continue_text(self, x, count):
+        while count > 0:
+            logits = self(x)[0][:, -1]  # (B, V)
+            following = torch.multinomial(F.softmax(logits, dim=-1), num_samples=1)  # (B, 1)
+            x = torch.cat((x, following), dim=1)
+            count -= 1
+        return x
 
 
-model = BigramLanguageModel(vocab_size)
+model = Bigram(len(alphabet))
 with torch.no_grad():
-    for p in model.parameters():
-        p.copy_(torch.from_numpy(rng.standard_normal(tuple(p.shape))))
+    for weight in model.parameters():
+        weight.copy_(torch.from_numpy(rng.standard_normal(tuple(weight.shape))))
 
-optimizer = torch.optim.AdamW(model.parameters(), lr=1e-1)
+optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
 losses = []
-for step in range(100):
-    xb, yb = get_batch()
-    logits, loss = model(xb, yb)
+while len(losses) < 100:
+    x, y = get_batch()
+    _, loss = model(x, y)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()
     losses.append(loss.item())
 
-idx = torch.zeros((1, 1), dtype=torch.long)
-sample = "".join(itos[i] for i in model.generate(idx, max_new_tokens=40)[0].tolist())
-print(f"loss {losses[0]:.4f} -> {losses[-1]:.4f}")
-print(sample)
+written = model.continue_text(torch.zeros((1, 1), dtype=torch.long), count=40)[0]
+sample = "".join(alphabet[number] for number in written.tolist())
+print(f"loss {losses[0]:.4f} -> {losses[-1]:.4f}: {sample}")

@@ -50,7 +50,7 @@ def flip(a, i):
 
 
 def compress(g, v, i):
-    return where(g, v, 0) @ where(g[:, None], (cumsum(1 * g) - 1)[:, None] == arange(i), 0 > arange(i)).long()
+    return where(g, v, 0) @ where(g[:, None], (cumsum(1 * g) - 1)[:, None] == arange(i), arange(i) < 0).long()
 
 
 def pad_to(a, i, j):

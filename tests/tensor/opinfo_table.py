@@ -142,7 +142,7 @@ IN_PLACE_LEFT_OUT = {
 
 # How an operator is called here, where it is no function `tensor.NAME`, method, or `nn.functional.NAME`.
 CALLS = {
-    "einsum": lambda operands, equation: tensor.einsum(equation, *operands), # the samples name the operands first
+    "einsum": lambda operands, equation: tensor.einsum(equation, *operands),  # the samples name the operands first
     "nn.functional.embedding": lambda weight, input, **options: nn.functional.embedding(input, weight, **options),
     "where": lambda x, condition, other: tensor.where(condition, x, other),
     "__getitem__": operator.getitem,
