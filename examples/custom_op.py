@@ -1,6 +1,6 @@
 """Write an op of your own, and let central differences check its derivative.
 
-    python examples/custom_op.py
+python examples/custom_op.py
 """
 
 import tensor

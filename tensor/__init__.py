@@ -7,6 +7,7 @@ from tensor import methods as methods
 from tensor.autograd import grad as grad
 from tensor.create import *
 from tensor.devices import Device as device
+from tensor.devices import namespace
 from tensor.dtypes import *
 from tensor.dtypes import bool_ as bool
 from tensor.dtypes import float32 as float

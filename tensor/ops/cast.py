@@ -51,12 +51,16 @@ def as_float(input: Tensor) -> Tensor:
     return input if dtypes.is_floating(input.dtype) else cast(input, dtypes.get_default_dtype())
 
 
-def to(input: Tensor, *args, dtype=None, device=None, copy: bool = False) -> Tensor:
+def to(input: Tensor, *args, dtype=None, device=None, non_blocking: bool = False, copy: bool = False) -> Tensor:
     """input in another dtype and/or on another device: `x.to("cuda")`, `x.to(float64)`, `x.to(other)`.
 
-    Returns `input` itself where nothing changes, unless `copy=True`.
+    Returns `input` itself where nothing changes, unless `copy=True`. `non_blocking` is accepted and without effect.
     """
+    flags = [a for a in args if isinstance(a, bool)]  # by position: non_blocking, copy
+    copy = copy or flags[1:] == [True]
     for a in args:
+        if isinstance(a, bool):
+            continue
         if isinstance(a, Tensor):
             dtype, device = a.dtype, a.device
         elif isinstance(a, str | Device) and str(a).partition(":")[0] in ("cpu", "cuda"):

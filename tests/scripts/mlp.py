@@ -1,4 +1,4 @@
-"""A character-level MLP with raw tensors: embeddings, batch-norm and gradient descent by hand, then backprop by hand."""
+"""A character-level MLP of raw tensors: batch-norm and gradient descent by hand, then backprop by hand."""
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ X, Y = torch.tensor(X), torch.tensor(Y)
 
 
 def normal(*shape):
-    return torch.tensor(rng.standard_normal(shape)).float()
+    return torch.tensor(rng.standard_normal(shape), dtype=torch.get_default_dtype())
 
 
 C = normal(size, embedded)

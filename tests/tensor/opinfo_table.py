@@ -1,15 +1,13 @@
 """Which of PyTorch's operators are held to PyTorch's own samples, and which are left out and why.
 
-Names are those of `torch.testing._internal.common_methods_invocations.op_db`. Every operator there stands in
-exactly one of COVERED and LEFT_OUT; `test_opinfo.py` sees to it. A name stands for all its variants (`div` has
-three: true, floored, truncated) unless LEFT_OUT names one, as `max_pool2d|grad`.
+Names are those of `torch.testing._internal.common_methods_invocations.op_db`. Every operator there stands in exactly
+one of COVERED and LEFT_OUT; `test_opinfo.py` sees to it. A name stands for all its variants (`div` has three: true,
+floored, truncated) unless LEFT_OUT names one, as `norm|nuc`. No sample of a covered operator is left out.
 """
 
 from __future__ import annotations
 
 import operator
-
-import torch
 
 import nn.functional
 import tensor
@@ -153,32 +151,4 @@ CALLS = {
     "T": lambda x: x.T,
     "mH": lambda x: x.mH,
     "mT": lambda x: x.mT,
-}
-
-
-def _mentions(*kinds):
-    """A predicate: does a value of these kinds stand anywhere among the arguments?"""
-
-    def found(value):
-        if isinstance(value, list | tuple):
-            return any(map(found, value))
-        if isinstance(value, dict):
-            return any(map(found, value.values()))
-        return isinstance(value, kinds)
-
-    return lambda sample: found([sample.input, sample.args, sample.kwargs])
-
-
-def _complex(sample) -> bool:
-    dtypes = [sample.kwargs.get("dtype"), *sample.args]
-    numbers = _mentions(complex)(sample)
-    return numbers or any(isinstance(d, torch.dtype) and (d.is_complex or d == torch.bfloat16) for d in dtypes)
-
-
-# Samples of covered operators that are left out: operator (`*`: all) -> (reason, predicate of the sample).
-LEFT_OUT_SAMPLES = {
-    "*": [
-        ("a complex number or dtype, or bfloat16", _complex),
-        ("a memory layout", _mentions(torch.layout, torch.memory_format)),
-    ],
 }
