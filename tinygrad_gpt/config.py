@@ -52,7 +52,7 @@ class TrainConfig:
     n_embd: int = option(128, "Channels.")
     block_size: int = option(64, "Longest sequence the model sees, in tokens.")
     dropout: float = option(0.0, "Probability that an activation is dropped in training.")
-    bias: bool = option(False, "Biases in the linear and norm layers, as in GPT-2.")
+    bias: bool = option(True, "Biases in the linear and norm layers, as in GPT-2.")
 
     batch_size: int = option(12, "Sequences in one batch.", group="Steps")
     gradient_accumulation_steps: int = option(1, "Batches whose mean gradient makes one step.")

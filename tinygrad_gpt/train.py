@@ -27,6 +27,7 @@ from tinygrad_gpt.data import Splits, check_length, get_batch, prepare_splits
 from tinygrad_gpt.device import check_device
 from tinygrad_gpt.errors import InputError, Interrupted, RunError
 from tinygrad_gpt.evaluate import batch_loss, estimate_loss, split_loss
+from tinygrad_gpt.memory import keep_freed_memory
 from tinygrad_gpt.metrics import MetricsLog
 from tinygrad_gpt.model import GPT
 from tinygrad_gpt.plot import plot_loss
@@ -64,6 +65,7 @@ def train(config: TrainConfig) -> None:
     and `Interrupted` (SIGINT or SIGTERM; the run is saved).
     """
     check_device(config.device)
+    keep_freed_memory()
     run = _resume(config) if config.init_from == "resume" else _start(config)
     console.print(
         f"model: {run.model.get_num_params() / 1e6:.2f} million parameters, {config.device}, {config.dtype}; "

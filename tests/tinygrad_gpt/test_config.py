@@ -24,7 +24,7 @@ def test_the_laptop_recipe():
     assert (config.batch_size, config.max_iters, config.warmup_iters) == (12, 2000, 100)
     assert (config.learning_rate, config.final_lr, config.decay_iters) == (1e-3, 1e-4, 2000)
     assert (config.beta1, config.beta2, config.weight_decay, config.grad_clip) == (0.9, 0.99, 0.1, 1.0)
-    assert (config.dropout, config.bias, config.tokens_per_iter) == (0.0, False, 768)
+    assert (config.dropout, config.bias, config.tokens_per_iter) == (0.0, True, 768)
 
 
 def test_the_large_recipe():

@@ -13,6 +13,7 @@ import numpy as np
 
 from tinygrad_gpt.config import TrainConfig
 from tinygrad_gpt.data import get_batch
+from tinygrad_gpt.memory import keep_freed_memory
 
 VOCAB_SIZE = 65  # Tiny Shakespeare's
 
@@ -63,6 +64,7 @@ def torch_step(config: TrainConfig) -> Callable[[np.ndarray, np.ndarray], float]
 
 
 def main() -> None:
+    keep_freed_memory()  # for both engines
     engine, settings = sys.argv[1:]
     config = TrainConfig(**json.loads(settings))
     step = {"ours": our_step, "torch": torch_step}[engine](config)
