@@ -138,7 +138,7 @@ def _check_devices(cls, tensors: Sequence[Tensor]) -> None:
 
 def _mark_view(y: Tensor, tensors: Sequence[Tensor], how: tuple) -> None:
     """If `y` looks at the memory of an input, let it share that input's write counter and remember its parent."""
-    if y.array.base is None and y.array is not tensors[0].array:
+    if y.array.base is None and all(y.array is not x.array for x in tensors):
         return  # it owns fresh memory
     owner = memory_owner(y.array)
     for x in tensors:

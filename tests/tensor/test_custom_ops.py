@@ -182,3 +182,31 @@ def test_an_op_without_forward_says_so():
 
     with pytest.raises(TypeError, match="Empty has no forward"):
         Empty.apply(leaf([1.0]))
+
+
+class Second(Op):
+    """y = b itself: the output is the very array of the second input."""
+
+    def forward(self, a, b):
+        return b
+
+    def backward(self, dy):
+        return np.zeros_like(dy), dy
+
+
+def test_an_output_that_is_an_input_shares_its_write_counter():
+    a, leaf = tensor.ones(3), tensor.ones(3, requires_grad=True)
+    b = leaf * 1
+    loss = (b * b).sum()
+    y = Second.apply(a, b)
+    y += 1  # writes to b, which the product saved
+    with pytest.raises(RuntimeError, match="backward of Mul needs the value"):
+        loss.backward()
+
+
+def test_an_op_without_tensors_makes_a_leaf():
+    class Ones(Op):
+        def forward(self, n):
+            return np.ones(n)
+
+    assert Ones.apply(3).is_leaf
