@@ -164,7 +164,7 @@ def attention(q, k, v, scale: float, causal: bool):
 
 
 def _attention_part(q, k, v, scale, causal, y, log_sum):
-    for heads, rows, columns in _tiles(q, k, causal):
+    for heads, rows, columns in numpy_kernels.score_tiles(q, k, causal):
         s = q[heads][..., rows, :] @ k[heads][..., columns, :].swapaxes(-1, -2)  # (b, h, t, s)
         sums = np.empty(s.shape[:3], s.dtype)
         first = rows.start if causal else s.shape[3]
@@ -191,7 +191,7 @@ def _attention_backward_part(dy, q, k, v, y, log_sum, scale, causal, dq, dk, dv)
     dk[...] = 0
     dv[...] = 0
     along = np.einsum("bhte,bhte->bht", dy, y)
-    for heads, rows, columns in _tiles(q, k, causal):
+    for heads, rows, columns in numpy_kernels.score_tiles(q, k, causal):
         q_t, dy_t, k_s = q[heads][..., rows, :], dy[heads][..., rows, :], k[heads][..., columns, :]
         p = q_t @ k_s.swapaxes(-1, -2)
         ds = dy_t @ v[heads][..., columns, :].swapaxes(-1, -2)
@@ -203,10 +203,6 @@ def _attention_backward_part(dy, q, k, v, y, log_sum, scale, causal, dq, dk, dv)
         dv[heads][..., columns, :] += p.swapaxes(-1, -2) @ dy_t
         np.matmul(ds, k_s, out=dq[heads][..., rows, :])
         dk[heads][..., columns, :] += ds.swapaxes(-1, -2) @ q_t
-
-
-def _tiles(q, k, causal):
-    return ((heads, rows, columns) for heads, rows, columns, _ in numpy_kernels.score_tiles(q, k, causal))
 
 
 # ---------------------------------------------------------------------- Adam

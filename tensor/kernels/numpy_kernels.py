@@ -286,11 +286,11 @@ def attention(q, k, v, scale: float, causal: bool):
     xp = namespace(q)
     y = heads_side_by_side(xp, (*q.shape[:3], v.shape[3]), q.dtype)
     log_sum = xp.empty(q.shape[:3], q.dtype)
-    for heads, rows, columns, future in score_tiles(q, k, causal):
+    for heads, rows, columns in score_tiles(q, k, causal):
         s = q[heads][..., rows, :] @ k[heads][..., columns, :].swapaxes(-1, -2)  # (b, h, t, s)
         s *= scale
-        if future is not None:
-            xp.copyto(s, -math.inf, where=future)
+        if causal:
+            xp.copyto(s, -math.inf, where=_future(xp, rows, columns))
         top = s.max(axis=-1, keepdims=True)
         s -= top
         xp.exp(s, out=s)
@@ -308,14 +308,14 @@ def attention_backward(dy, q, k, v, y, log_sum, scale: float, causal: bool):
     dk[...] = 0
     dv[...] = 0
     along = xp.einsum("bhte,bhte->bht", dy, y)  # Σ_s dp p of each row
-    for heads, rows, columns, future in score_tiles(q, k, causal):
+    for heads, rows, columns in score_tiles(q, k, causal):
         q_t, dy_t, k_s = q[heads][..., rows, :], dy[heads][..., rows, :], k[heads][..., columns, :]
         p = q_t @ k_s.swapaxes(-1, -2)  # (b, h, t, s)
         p *= scale
         p -= log_sum[heads][..., rows, None]
         xp.exp(p, out=p)
-        if future is not None:
-            xp.copyto(p, 0, where=future)
+        if causal:
+            xp.copyto(p, 0, where=_future(xp, rows, columns))
         dv[heads][..., columns, :] += p.swapaxes(-1, -2) @ dy_t
         ds = dy_t @ v[heads][..., columns, :].swapaxes(-1, -2)  # dp
         ds -= along[heads][..., rows, None]
@@ -333,23 +333,23 @@ def heads_side_by_side(xp, shape, dtype):
 
 
 def score_tiles(q, k, causal: bool):
-    """(heads, rows, columns, future) of every tile of scores: indices into (B, H), and slices of T and of S.
+    """(heads, rows, columns) of every tile of scores: indices into (B, H), and slices of T and of S.
 
-    A causal tile leaves out the columns after its last row; `future` marks, as a bool (t, s), those of the rest that
-    a row may not see yet.
+    A causal tile leaves out the columns after its last row.
     """
-    xp = namespace(q)
     (B, H, T), S = q.shape[:3], k.shape[2]
     for rows in tiles(q, T, QUERIES):
         height = rows.stop - rows.start
         columns = slice(0, min(rows.stop, S) if causal else S)
-        future = None
-        if causal:
-            future = xp.arange(columns.stop)[None, :] > xp.arange(rows.start, rows.stop)[:, None]
         each = max(1, height * columns.stop)
         for h in tiles(q, H, max(1, SCORES // each)):
             for b in tiles(q, B, max(1, SCORES // (each * H))):
-                yield (b, h), rows, columns, future
+                yield (b, h), rows, columns
+
+
+def _future(xp, rows: slice, columns: slice):
+    """Which columns of a causal tile a row may not see yet: bool (t, s)."""
+    return xp.arange(columns.stop)[None, :] > xp.arange(rows.start, rows.stop)[:, None]
 
 
 # ---------------------------------------------------------------------- Adam
