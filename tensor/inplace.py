@@ -96,11 +96,14 @@ def _rescue_saved(x: Tensor, last: Op, since: int) -> None:
         op = ops.pop()
         if not isinstance(op, Op) or op.number < since or op.edges is None:
             continue
-        for name, counter, _ in op.saved:
-            if counter is x._counter:
+        kept = []
+        for name, counter, writes in op.saved:
+            if counter is x._counter and writes == counter.writes:
                 value = getattr(op, name)
                 setattr(op, name, [a.copy() for a in value] if isinstance(value, (tuple, list)) else value.copy())
-        op.saved = [entry for entry in op.saved if entry[1] is not x._counter]
+            else:  # another memory; or an older version of x, which is lost: backward must find that and raise
+                kept.append((name, counter, writes))
+        op.saved = kept
         ops.extend(target[0] for target in op.edges if target is not None)
 
 

@@ -5,6 +5,7 @@ import torch
 from compare import numbers
 
 import tensor
+from tensor.inplace import assign
 
 # Each computes something from the leaves x (3, 4) and v (4,). Written to are computed Tensors: y = x * 1.
 PROGRAMS = {}
@@ -249,6 +250,16 @@ def test_a_saved_part_that_is_written_makes_backward_raise():
     left.zero_()
     with pytest.raises(RuntimeError, match="backward of Mul needs the value `a`"):
         loss.backward()
+
+
+def test_a_stale_saved_value_is_not_rescued_by_a_later_write():
+    leaf = tensor.ones(3, requires_grad=True)
+    x = leaf * 1
+    v = x * x  # saves x,
+    x += 1  # which is another x now;
+    assign(x, v, "write")  # writing v there must not pass the new x off as the saved one
+    with pytest.raises(RuntimeError, match="backward of Mul needs the value `a`"):
+        x.sum().backward()
 
 
 ERRORS = [
