@@ -7,27 +7,59 @@ al. 2015, arXiv:1502.01852).
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Concatenate, ParamSpec
 
 from tensor import Tensor, eye, no_grad, randn_like, where
 from tensor.devices import namespace
 from tensor.inplace import assign
 from tensor.tensor import wrap
 
+P = ParamSpec("P")
+_skipping = ContextVar("skipping", default=False)
 
-@no_grad()
+
+@contextmanager
+def skip_init() -> Iterator[None]:
+    """In this block the functions of this file leave their tensor as it is, for a model whose weights come from a file.
+
+    Drawing the 124 million numbers of the smallest GPT-2, only to overwrite them, takes seconds.
+    """
+    token = _skipping.set(True)
+    try:
+        yield
+    finally:
+        _skipping.reset(token)
+
+
+def _fills(function: Callable[Concatenate[Tensor, P], Tensor]) -> Callable[Concatenate[Tensor, P], Tensor]:
+    """What the functions below share: they record no graph, and do nothing inside `skip_init`."""
+
+    @functools.wraps(function)
+    @no_grad()
+    def fill(tensor: Tensor, *args: P.args, **kwargs: P.kwargs) -> Tensor:
+        return tensor if _skipping.get() else function(tensor, *args, **kwargs)
+
+    return fill
+
+
+@_fills
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
     """Numbers drawn evenly from [a, b)."""
     return tensor.uniform_(a, b)
 
 
-@no_grad()
+@_fills
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     """Numbers drawn from a normal distribution."""
     return tensor.normal_(mean, std)
 
 
-@no_grad()
+@_fills
 def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0) -> Tensor:
     """Numbers from a normal distribution cut to [a, b]: those outside are drawn again until they fall inside."""
     if not a < b or mean < a - 2 * std or mean > b + 2 * std:
@@ -40,7 +72,7 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
     return assign(tensor, values, "trunc_normal_")
 
 
-@no_grad()
+@_fills
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """The same number everywhere."""
     return tensor.fill_(val)
@@ -56,7 +88,7 @@ def ones_(tensor: Tensor) -> Tensor:
     return constant_(tensor, 1.0)
 
 
-@no_grad()
+@_fills
 def eye_(tensor: Tensor) -> Tensor:
     """The identity: 1 on the diagonal of a matrix, 0 elsewhere."""
     _require_matrix("eye_", tensor, exactly=True)
@@ -85,7 +117,7 @@ def kaiming_normal_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlin
     return normal_(tensor, 0.0, _kaiming_std("kaiming_normal_", tensor, a, mode, nonlinearity))
 
 
-@no_grad()
+@_fills
 def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     """A random matrix whose rows (or columns, if fewer) are orthogonal and of length `gain` (Saxe et al. 2013)."""
     _require_matrix("orthogonal_", tensor)

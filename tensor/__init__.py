@@ -4,6 +4,7 @@ from math import e, inf, nan, pi
 
 from tensor import cuda as cuda
 from tensor import methods as methods
+from tensor import profiler as profiler
 from tensor.autograd import grad as grad
 from tensor.create import *
 from tensor.devices import Device as device

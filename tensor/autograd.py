@@ -19,6 +19,7 @@ derivation. `create_graph=True` says so.
 from __future__ import annotations
 
 import math
+import operator
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -59,11 +60,8 @@ def _free(op: Op) -> None:
 class _Pending:
     """The gradient of one output, summed as its parts arrive; in place once the buffer is ours."""
 
-    __slots__ = ("owned", "total")
-
-    def __init__(self):
-        self.total: Any = None
-        self.owned = False
+    total: Any = None
+    owned = False
 
     def add(self, g):
         if self.total is None:
@@ -75,32 +73,36 @@ class _Pending:
             self.total, self.owned = total if is_array(total) else namespace(g).asarray(total), True
 
 
-def run_backward(roots: Sequence[Tensor], gradients: Sequence, *, retain_graph: bool = False, capture: Sequence = ()):
+def run_backward(
+    roots: Sequence[Tensor],
+    gradients: Sequence,
+    *,
+    retain_graph: bool = False,
+    capture: Sequence = (),
+    leaf_hooks: bool = True,
+):
     """Send `gradients` from `roots` through the graph.
 
     Without `capture`, gradients are added to `.grad` of the leaves. With it (a sequence of Tensors), nothing
-    is accumulated and the list of their gradients is returned, None where a Tensor was not reached.
+    is accumulated and the list of their gradients is returned, None where a Tensor was not reached. Without
+    `leaf_hooks` the hooks of leaves do not run: what arrives is only a part of their gradient.
     """
     with np.errstate(all="ignore"):  # 1/0 in a derivative is inf, quietly, as in PyTorch
-        return _run_backward(roots, gradients, retain_graph, capture)
+        return _run_backward(roots, gradients, retain_graph, capture, leaf_hooks)
 
 
-def _run_backward(roots, gradients, retain_graph, capture):
-    pending: dict = {}  # id of source -> one _Pending per output
+def _run_backward(roots, gradients, retain_graph, capture, leaf_hooks):
     start = [edge(root) for root in roots]
-    ops, leaves = _reachable(start)
+    ops, leaves, pending = reachable(start)
     for (source, nr, _, _), g in zip(start, gradients, strict=True):
-        _slots(pending, source)[nr].add(g)
+        pending[id(source)][nr].add(g)
     wanted = {}  # (id of source, output number) -> gradient
     for x in capture:
         source, nr, _, _ = edge(x)
         wanted[id(source), nr] = None
 
     for op in ops:
-        slots = pending.pop(id(op), None)
-        if slots is None:
-            continue  # nothing flowed here: every path to it ended in a None gradient
-        dys = _output_gradients(op, slots)
+        dys = _output_gradients(op, pending.pop(id(op)))
         if wanted:
             for nr, dy in enumerate(dys):
                 if (id(op), nr) in wanted:
@@ -109,15 +111,13 @@ def _run_backward(roots, gradients, retain_graph, capture):
             _check_versions(op)
         for target, g in zip(op.edges, _input_gradients(op, dys), strict=True):
             if target is not None:
-                _slots(pending, target[0])[target[1]].add(g)
+                pending[id(target[0])][target[1]].add(g)
         if not retain_graph:
             _free(op)
 
     for leaf in leaves:
-        slot = pending[id(leaf)][0] if id(leaf) in pending else None
-        if slot is None or slot.total is None:
-            continue
-        for hook in leaf._hooks or ():
+        (slot,) = pending[id(leaf)]
+        for hook in (leaf._hooks or ()) if leaf_hooks else ():
             _run_hook(hook, slot)
         if (id(leaf), 0) in wanted:
             wanted[id(leaf), 0] = slot.total
@@ -126,16 +126,16 @@ def _run_backward(roots, gradients, retain_graph, capture):
     return [wanted[id(source), nr] for source, nr, _, _ in map(edge, capture)]
 
 
-def _reachable(start) -> tuple[list[Op], list[Tensor]]:
-    """All ops behind `start`, newest first (a topological order), and all leaves."""
-    ops, leaves, seen = [], [], set()
+def reachable(start) -> tuple[list[Op], list[Tensor], dict[int, list[_Pending]]]:
+    """All ops behind `start`, newest first (a topological order), all leaves, and by id one _Pending per output."""
+    ops, leaves, pending = [], [], {}
     stack = [e[0] for e in start]
     while stack:
         source = stack.pop()
-        if id(source) in seen:
+        if id(source) in pending:
             continue
-        seen.add(id(source))
         if isinstance(source, Tensor):
+            pending[id(source)] = [_Pending()]
             leaves.append(source)
             continue
         if source.edges is None:
@@ -143,18 +143,11 @@ def _reachable(start) -> tuple[list[Op], list[Tensor]]:
                 f"backward a second time through {source.name}: its saved values were freed by the first. "
                 f"Pass retain_graph=True to the first backward, or compute the forward again."
             )
+        pending[id(source)] = [_Pending() for _ in source.outputs]
         ops.append(source)
-        stack.extend(e[0] for e in source.edges if e is not None)
-    ops.sort(key=lambda op: op.number, reverse=True)
-    return ops, leaves
-
-
-def _slots(pending: dict, source) -> list[_Pending]:
-    slots = pending.get(id(source))
-    if slots is None:
-        count = 1 if isinstance(source, Tensor) else len(source.outputs)
-        slots = pending[id(source)] = [_Pending() for _ in range(count)]
-    return slots
+        stack += [e[0] for e in source.edges if e is not None]
+    ops.sort(key=operator.attrgetter("number"), reverse=True)
+    return ops, leaves, pending
 
 
 def _output_gradients(op: Op, slots: list[_Pending]) -> list:
@@ -176,8 +169,8 @@ def _output_gradients(op: Op, slots: list[_Pending]) -> list:
 def _input_gradients(op: Op, dys: list) -> list:
     """Run `op.backward` and bring each gradient to its input's shape and dtype; None where none is wanted."""
     assert op.backward is not None and op.edges is not None  # or it would not have been recorded
-    grads = op.backward(*dys)
-    grads = list(grads) if isinstance(grads, tuple | list) else [grads]
+    grads = op.backward(*dys) if state.recorder is None else state.recorder.backward(op, dys)
+    grads = list(grads) if isinstance(grads, (tuple, list)) else [grads]
     if len(grads) != len(op.edges):
         raise RuntimeError(f"{op.name}.backward returned {len(grads)} gradient(s) for {len(op.edges)} inputs")
     for i, target in enumerate(op.edges):

@@ -20,16 +20,19 @@ def broadcast_shape(name: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
     """
     result: list[int] = []
     for back in range(1, max(map(len, shapes), default=0) + 1):
-        lengths = {s[-back] for s in shapes if len(s) >= back}
-        wide = lengths - {1}
-        if len(wide) > 1:
-            a, b = sorted(wide)[:2]
-            listed = " and ".join(shape_text(s) for s in shapes)
-            raise RuntimeError(
-                f"{name}: shapes {listed} do not broadcast: at dim {-back} one has {a} and the other {b}; "
-                f"lengths must be equal, or one of them 1"
-            )
-        result.append(wide.pop() if wide else 1)
+        length = 1
+        for s in shapes:
+            other = s[-back] if len(s) >= back else 1
+            if length == 1:
+                length = other
+            elif other not in (1, length):
+                a, b = sorted((length, other))
+                listed = " and ".join(shape_text(s) for s in shapes)
+                raise RuntimeError(
+                    f"{name}: shapes {listed} do not broadcast: at dim {-back} one has {a} and the other {b}; "
+                    f"lengths must be equal, or one of them 1"
+                )
+        result.append(length)
     return tuple(reversed(result))
 
 

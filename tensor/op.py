@@ -17,7 +17,7 @@ import numpy as np
 
 from tensor import anomaly
 from tensor.devices import is_array, memory_owner, namespace
-from tensor.modes import state
+from tensor.modes import quietly, state
 from tensor.tensor import Tensor, WriteCounter, wrap
 
 _numbers = itertools.count()
@@ -85,7 +85,7 @@ class Op:
     def apply(cls, *inputs, **params):
         """Run the op on `inputs` (Tensors and Python scalars) and record it if an input requires grad."""
         op = cls()
-        grad_enabled = state.grad_enabled
+        grad_enabled, recorder = state.grad_enabled, state.recorder
         tensors, arrays, op.needs = [], [], []
         for x in inputs:
             if isinstance(x, Tensor):
@@ -97,22 +97,19 @@ class Op:
                 op.needs.append(False)
         if len(tensors) > 1:
             _check_devices(cls, tensors)
-        with np.errstate(all="ignore"):  # log(0) is -inf, quietly, as in PyTorch
-            result = op.forward(*arrays, **params)
+        if recorder is None:
+            result = quietly(op.forward, *arrays, **params)
+        else:
+            result = quietly(recorder.forward, op, arrays, params)
         several = isinstance(result, tuple)
-        results = result if several else (result,)
-        results = [r if is_array(r) else namespace(*arrays).asarray(r) for r in results]
-        if state.anomaly:
-            anomaly.check_forward(op, [*arrays, *params.values()], results)
-        outputs = [wrap(r) for r in results]
-        for nr, y in enumerate(outputs):
+        outputs = []
+        for nr, r in enumerate(result if several else (result,)):
+            y = wrap(r if is_array(r) else namespace(*arrays).asarray(r))
             _mark_view(y, tensors, (cls, inputs, params, nr))
-        if True in op.needs and any(r.dtype.kind == "f" for r in results):
-            if cls.backward is None:
-                raise RuntimeError(
-                    f"{cls.__name__} has no gradient rule, and an input of it requires grad: "
-                    f"call it on x.detach() or under no_grad()"
-                )
+            outputs.append(y)
+        if state.anomaly:
+            anomaly.check_forward(op, [*arrays, *params.values()], [y.array for y in outputs])
+        if True in op.needs:
             _record(op, inputs, tensors, outputs)
         return tuple(outputs) if several else outputs[0]
 
@@ -138,8 +135,6 @@ def _check_devices(cls, tensors: Sequence[Tensor]) -> None:
 
 def _mark_view(y: Tensor, tensors: Sequence[Tensor], how: tuple) -> None:
     """If `y` looks at the memory of an input, let it share that input's write counter and remember its parent."""
-    if y.array.base is None and all(y.array is not x.array for x in tensors):
-        return  # it owns fresh memory
     owner = memory_owner(y.array)
     for x in tensors:
         if memory_owner(x.array) is owner:
@@ -151,15 +146,22 @@ def _mark_view(y: Tensor, tensors: Sequence[Tensor], how: tuple) -> None:
 
 def _record(op: Op, inputs: Sequence, tensors: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
     """Make `op` a node of the graph: number it, point it at its inputs, note the versions of what it saved."""
+    floating = [(y, nr) for nr, y in enumerate(outputs) if y.array.dtype.kind == "f"]
+    if not floating:
+        return  # integers and bools have no gradient
+    if op.backward is None:
+        raise RuntimeError(
+            f"{op.name} has no gradient rule, and an input of it requires grad: "
+            f"call it on x.detach() or under no_grad()"
+        )
     op.number = next_number()
     op.edges = [edge(x) if need else None for x, need in zip(inputs, op.needs, strict=True)]
     op.outputs = [(y.array.shape, y.array.dtype) for y in outputs]
     op.hooks = op.retained = None
     op.where = anomaly.call_site() if state.anomaly else None
     op.saved = _watch(op, [*tensors, *outputs])
-    for nr, y in enumerate(outputs):
-        if y.array.dtype.kind == "f":
-            y._op, y._nr, y._requires_grad = op, nr, True
+    for y, nr in floating:
+        y._op, y._nr, y._requires_grad = op, nr, True
 
 
 def edge(x: Tensor):

@@ -99,19 +99,19 @@ def promote(name: str, *operands, to_float: bool = False) -> list:
     Numbers come back as Python numbers: NumPy and CuPy let those take the array's dtype. With `to_float`
     integers become the default floating-point dtype, as in true division.
     """
-    tensors = [x for x in operands if isinstance(x, Tensor)]
-    if not tensors:
+    arrays = [x.array for x in operands if isinstance(x, Tensor)]
+    if not arrays:
         kinds = ", ".join(type(x).__name__ for x in operands)
         raise TypeError(f"{name}: at least one operand must be a Tensor, got {kinds}")
-    first = tensors[0].array
+    target, shape = arrays[0].dtype, arrays[0].shape
     same = True
-    for x in tensors:
-        same = same and x.array.dtype == first.dtype
-        if x.array.shape != first.shape:
-            broadcast_shape(name, *[x.array.shape for x in tensors])
-    if same and (first.dtype.kind == "f" or len(tensors) == len(operands)):
-        target = first.dtype  # the common case; numbers never widen a float
-    else:
+    for a in arrays:
+        same = same and a.dtype == target
+        if a.shape != shape:
+            broadcast_shape(name, *[a.shape for a in arrays])
+    if same and target.kind == "f" and len(arrays) == len(operands):
+        return list(operands)  # the common case
+    if not same or (target.kind != "f" and len(arrays) < len(operands)):  # numbers never widen a float
         target = dtypes.result_type(*operands)
     if to_float and target.kind != "f":
         target = dtypes.get_default_dtype()

@@ -38,7 +38,12 @@ NOT_METHODS = ["std_mean", "var_mean"]
 
 def restore(y, dims: tuple[int, ...], keepdim: bool):
     """A reduced array with the reduced `dims` back as dims of length 1."""
-    return y if keepdim else namespace(y).expand_dims(y, dims)
+    if keepdim:
+        return y
+    shape = list(y.shape)
+    for d in sorted(dims):
+        shape.insert(d, 1)
+    return y.reshape(shape)
 
 
 def reduced_dims(name: str, dim, ndim: int) -> tuple[int, ...]:
@@ -58,6 +63,20 @@ class Sum(Op):
 
     def backward(self, dy):
         return namespace(dy).broadcast_to(restore(dy, self.dims, self.keepdim), self.shape)
+
+
+class Mean(Sum):
+    """y = Σ x / n over the n elements of `dims`;  ∂y/∂x_i = 1/n."""
+
+    vjp = "dx_i = dy / n"
+
+    def forward(self, x, *, dims, keepdim):
+        self.count = math.prod(x.shape[d] for d in dims)
+        total = super().forward(x, dims=dims, keepdim=keepdim)
+        return total / self.count if self.count else total * math.nan
+
+    def backward(self, dy):
+        return super().backward(dy / self.count if self.count else dy * math.nan)
 
 
 class Prod(Op):
@@ -232,10 +251,7 @@ def nansum(input: Tensor, dim=None, keepdim: bool = False, *, dtype=None) -> Ten
 def mean(input: Tensor, dim=None, keepdim: bool = False, *, dtype=None) -> Tensor:
     """Arithmetic mean over `dim` (an int, several, or None for all) of a floating-point Tensor; NaN of nothing."""
     input = require_floating("mean", input, dtype)
-    dims = reduced_dims("mean", dim, input.ndim)
-    count = math.prod(input.shape[d] for d in dims)
-    total = Sum.apply(input, dims=dims, keepdim=keepdim)
-    return total / count if count else total * math.nan
+    return Mean.apply(input, dims=reduced_dims("mean", dim, input.ndim), keepdim=keepdim)
 
 
 @numpy_names

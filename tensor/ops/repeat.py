@@ -8,7 +8,7 @@ from tensor.checks import normalize_dim, normalize_dims, shape_args, shape_text
 from tensor.devices import namespace
 from tensor.op import Op
 from tensor.ops.index import EVERYTHING, Index
-from tensor.ops.shape import expand, reshape, transpose, unsqueeze
+from tensor.ops.shape import clone, expand, reshape, transpose, unsqueeze
 from tensor.tensor import Tensor, wrap
 
 __all__ = ["flip", "fliplr", "flipud", "repeat", "repeat_interleave", "roll", "rot90", "tile"]
@@ -49,12 +49,10 @@ def repeat(input: Tensor, repeats, *more) -> Tensor:
             f"repeat: {shape_text(repeats)} does not fit a Tensor of shape {shape_text(input.shape)}: "
             f"give a number ≥ 0 for each dim, and for new ones in front"
         )
-    if all(n == 1 for n in repeats):
-        return reshape(input, (1,) * extra + tuple(input.shape)).clone()
     shape = (1,) * extra + tuple(input.shape)
     x = reshape(input, tuple(itertools.chain.from_iterable((1, n) for n in shape)))  # (1, n0, 1, n1, ...)
     x = expand(x, tuple(itertools.chain.from_iterable(zip(repeats, shape, strict=True))))  # (r0, n0, r1, n1, ...)
-    return reshape(x, tuple(r * n for r, n in zip(repeats, shape, strict=True)))
+    return reshape(clone(x), tuple(r * n for r, n in zip(repeats, shape, strict=True)))
 
 
 def tile(input: Tensor, dims, *more) -> Tensor:
@@ -83,10 +81,8 @@ def repeat_interleave(input: Tensor, repeats=None, dim: int | None = None, *, ou
     if isinstance(counts, int):
         if counts < 0:
             raise RuntimeError(f"repeat_interleave: repeats must be ≥ 0, got {counts}")
-        if counts == 1:
-            return x.clone()
         wide = expand(unsqueeze(x, dim + 1), (*x.shape[: dim + 1], counts, *x.shape[dim + 1 :]))
-        return reshape(wide, (*x.shape[:dim], length * counts, *x.shape[dim + 1 :]))
+        return reshape(clone(wide), (*x.shape[:dim], length * counts, *x.shape[dim + 1 :]))
     if len(counts) != length or any(n < 0 for n in counts):
         raise RuntimeError(
             f"repeat_interleave: got {len(counts)} repeats for dim {dim} of length {length}: "

@@ -187,6 +187,8 @@ COPIES = {
     "repeat": lambda x: x.repeat(1, 1, 1),
     "tile": lambda x: x.tile((1,)),
     "repeat_interleave": lambda x: x.repeat_interleave(1, dim=0),
+    "repeat_interleave of one": lambda x: x[:1].repeat_interleave(2, dim=0),
+    "repeat of one": lambda x: x[:1, :1].repeat(2, 3, 1),
     "unfold": lambda x: x.unfold(2, 2, 1),
     "flip": lambda x: x.flip(0),
     "flip of nothing": lambda x: x.flip(()),
@@ -202,8 +204,11 @@ COPIES = {
 @pytest.mark.parametrize("name", COPIES)
 def test_writing_to_a_copy_leaves_x_alone(name):
     x = tensor.arange(24.0).reshape(2, 3, 4)
-    COPIES[name](x).mul_(-1.0)
+    y = COPIES[name](x)
+    negative = (-y).tolist()
+    y.mul_(-1.0)
     assert x.tolist() == tensor.arange(24.0).reshape(2, 3, 4).tolist()
+    assert y.tolist() == negative  # no two of its elements share memory
 
 
 def test_contiguous_of_contiguous_is_itself():
