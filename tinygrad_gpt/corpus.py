@@ -1,6 +1,7 @@
 """The text to train on: a file of the user's, or Tiny Shakespeare from wherever this machine can get it."""
 
 import hashlib
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from tinygrad_gpt.errors import InputError
 from tinygrad_gpt.network import call_within
 from tinygrad_gpt.paths import atomic_write, cache_dir
 from tinygrad_gpt.plays import speeches_of_wheel
+from tinygrad_gpt.sources import Source, is_pattern, read_text
 
 TINY_SHAKESPEARE_URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 TINY_SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
@@ -67,30 +69,25 @@ def find_corpus(path: str | None = None, sha256: str | None = None) -> Corpus:
 
 
 def read_corpus(path: Path) -> Corpus:
-    """Read a UTF-8 text file of the user's."""
-    if path.is_dir():
-        raise InputError(f"--input={path} is a folder; name a text file in it.")
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"--input={path} does not exist (looked in {Path.cwd()}).") from None
-    except OSError as error:
-        raise InputError(f"--input={path} cannot be read: {error.strerror}.") from None
-    if not data:
-        raise InputError(f"--input={path} is empty; there is nothing to train on.")
-    return _corpus(path, f"{path}", data)
-
-
-def _corpus(path: Path, source: str, data: bytes | None = None) -> Corpus:
-    data = path.read_bytes() if data is None else data
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
+    """Read a UTF-8 text file of the user's, which may be compressed; more than one text is a dataset."""
+    source = Source(path)
+    if path.is_dir() or is_pattern(path) or source.is_jsonl:
+        kind = "a folder" if path.is_dir() else "JSON lines" if source.is_jsonl else "a pattern"
         raise InputError(
-            f"{path} is not UTF-8 text: byte {error.start} is 0x{data[error.start]:02x}; "
-            "convert the file to UTF-8 first."
-        ) from None
-    return Corpus(text, f"{source}: {len(text):,} characters", hashlib.sha256(data).hexdigest())
+            f"--input={path} is {kind}, but a run takes one text file, or a dataset: make one with "
+            f"tinygrad-gpt prepare {shlex.quote(str(path))} --out_dir=FOLDER, and pass --dataset=FOLDER."
+        )
+    if not path.exists():
+        raise InputError(f"--input={path} does not exist (looked in {Path.cwd()}).")
+    corpus = _corpus(path, f"{path}")
+    if not corpus.text:
+        raise InputError(f"--input={path} is empty; there is nothing to train on.")
+    return corpus
+
+
+def _corpus(path: Path, source: str) -> Corpus:
+    text = "".join(read_text(Source(path)))
+    return Corpus(text, f"{source}: {len(text):,} characters", hashlib.sha256(text.encode("utf-8")).hexdigest())
 
 
 def _has_hash(path: Path, sha256: str) -> bool:

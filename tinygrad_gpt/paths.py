@@ -1,12 +1,17 @@
-"""Where things lie on disk, and how a file is replaced without ever being half written."""
+"""Where things lie on disk, how a file is replaced without ever being half written, and whose a folder is."""
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import platformdirs
 
-from tinygrad_gpt.errors import RunError
+try:
+    import fcntl
+except ImportError:  # Windows: there is no lock, and one has to look out oneself
+    fcntl = None  # type: ignore[assignment]
+
+from tinygrad_gpt.errors import InputError, RunError
 
 RUNS_DIR = Path("out")  # run folders, beside the user's work
 CACHE_VARIABLE = "TINYGRAD_GPT_CACHE"
@@ -38,16 +43,55 @@ def sync(path: Path) -> None:
 
 
 @contextmanager
-def atomic_write(path: Path):
-    """Yield a binary file that becomes `path` only when it is complete; a crash leaves the old `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def writing(path: Path):
+    """Let the disk's refusal inside the block, such as that it is full, be a `RunError` that names `path`."""
     try:
-        with open(temporary, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        sync(path.parent)
+        yield
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+@contextmanager
+def atomic_write(path: Path):
+    """Yield a binary file that becomes `path` only when it is complete; a crash leaves the old `path`.
+
+    Raises `RunError` where the disk refuses.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(temporary, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+            sync(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(folder: Path):
+    """Hold `folder`, made if it is not there, for this process alone: another one that asks for it gets a `RunError`.
+
+    The lock is on the open folder itself, so that it leaves no file behind and ends with its process, however
+    that dies.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"The folder {folder} cannot be made: {error.strerror}.") from None
+    if fcntl is None:
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a network's file system may know no locks
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunError(f"Another process is training in {folder}: choose another --out_dir.") from None
+        yield
     finally:
-        temporary.unlink(missing_ok=True)
+        os.close(descriptor)

@@ -2,6 +2,10 @@
 
 import base64
 import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +21,10 @@ R50K_SHA256 = "306cd27f03c1a714eca7108e03d66b7dc042abe8c258b44c199a7ed9838dd930"
 # How GPT-2 cuts text before it merges bytes: contractions, words, numbers, signs (each may take the blank
 # before it), blanks.
 GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
+# Everything up to the last place where a blank follows what is none. Python's \S leaves out four control characters
+# more than the pattern above does, so what it finds is never a blank to GPT-2.
+BEFORE_LAST_BLANK = re.compile(r".*\S(?=[ \n])", re.DOTALL)
+LONGEST_STRETCH = 1 << 24  # characters without such a place that are still encoded as a whole, in gigabytes of memory
 FETCH_TIMEOUT = 60.0  # seconds for tiktoken to fetch the 1.5 MB of GPT-2's vocabulary
 
 
@@ -28,14 +36,17 @@ class CharTokenizer:
     """
 
     kind = "char"
+    separator = "\n"  # what a dataset has between two documents
 
     def __init__(self, characters: str):
         self.characters = characters
-        self._codes = _code_points(characters)  # ascending, so that a binary search finds an id
+        codes = code_points(characters)
+        self._ids = np.full(codes.max(initial=0) + 2, -1)  # by code point; the last entry is for all beyond
+        self._ids[codes] = np.arange(len(codes))
 
     @classmethod
     def from_text(cls, text: str) -> "CharTokenizer":
-        return cls("".join(map(chr, np.unique(_code_points(text)))))
+        return cls("".join(map(chr, np.unique(code_points(text)))))
 
     @property
     def vocab_size(self) -> int:
@@ -43,22 +54,28 @@ class CharTokenizer:
 
     def encode(self, text: str) -> np.ndarray:
         """Token ids, int64 (len(text),). Raises `InputError` for a character without an id."""
-        codes = _code_points(text)
-        ids = np.searchsorted(self._codes, codes)
-        known = self._codes[np.minimum(ids, self.vocab_size - 1)] == codes
-        if not known.all():
-            stranger = chr(codes[np.argmin(known)])
+        codes = code_points(text)
+        ids = self._ids[np.minimum(codes, len(self._ids) - 1)]
+        if ids.min(initial=0) < 0:
+            stranger = chr(codes[np.argmin(ids)])
             raise InputError(
                 f"The character {stranger!r} (U+{ord(stranger):04X}) is not one of the {self.vocab_size} "
                 "characters of the training text, so the model has no token for it."
             )
         return ids
 
+    def pieces(self, blocks: Iterable[str]) -> Iterator[str]:
+        """The text of `blocks` in pieces that may be encoded one by one: any will do."""
+        yield from blocks
+
     def decode(self, ids) -> str:
         return "".join(self.characters[i] for i in ids)
 
     def to_dict(self) -> dict:
         return {"kind": self.kind, "characters": self.characters}
+
+    def __reduce__(self):
+        return _unpickled, (json.dumps(self.to_dict()),)
 
 
 class GPT2Tokenizer:
@@ -69,6 +86,7 @@ class GPT2Tokenizer:
     """
 
     kind = "gpt2"
+    separator = END_OF_TEXT  # what a dataset has between two documents
     vocab_size = GPT2_VOCAB_SIZE
 
     def __init__(self, vocab_file: str | None = None):
@@ -79,11 +97,36 @@ class GPT2Tokenizer:
         """Token ids, int64 (number of tokens,)."""
         return np.array(self._encoding.encode(text, allowed_special={END_OF_TEXT}), dtype=np.int64)
 
+    def pieces(self, blocks: Iterable[str]) -> Iterator[str]:
+        """The text of `blocks` in pieces whose ids, one after the other, are exactly those of the whole text.
+
+        GPT-2 first cuts a text into words by GPT2_PATTERN and then encodes each for itself, so a text may be cut
+        wherever a word ends. One always ends between a character that is no blank and a blank: a blank can only be
+        the first character of a word, or stand in a word of blanks alone. And the words before that place are the
+        same whether or not the text goes on: they stop at a blank as they stop at the end, and the pattern looks
+        ahead only behind a run of blanks, at a character that is here in either case. `<|endoftext|>` has no blank.
+
+        Only a stretch of LONGEST_STRETCH characters without such a place is cut where it happens to end.
+        """
+        rest = ""
+        for block in blocks:
+            text = rest + block
+            match = BEFORE_LAST_BLANK.match(text, max(len(rest) - 1, 0))  # there is none before
+            end = match.end() if match else len(text) if len(text) >= LONGEST_STRETCH else 0
+            if end:
+                yield text[:end]
+            rest = text[end:]
+        if rest:
+            yield rest
+
     def decode(self, ids) -> str:
         return self._encoding.decode([int(i) for i in ids])
 
     def to_dict(self) -> dict:
         return {"kind": self.kind, "vocab_file": self.vocab_file}
+
+    def __reduce__(self):
+        return _unpickled, (json.dumps(self.to_dict()),)
 
 
 Tokenizer = CharTokenizer | GPT2Tokenizer
@@ -97,7 +140,14 @@ def tokenizer_from_dict(state: dict) -> Tokenizer:
     return GPT2Tokenizer(vocab_file if vocab_file and Path(vocab_file).exists() else None)
 
 
-def _code_points(text: str) -> np.ndarray:
+@lru_cache(maxsize=1)
+def _unpickled(state: str) -> Tokenizer:
+    """One tokenizer a process, however often it is handed over: a vocabulary takes a while to read."""
+    return tokenizer_from_dict(json.loads(state))
+
+
+def code_points(text: str) -> np.ndarray:
+    """The Unicode numbers of the characters, uint32 (len(text),)."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
 
 

