@@ -8,7 +8,6 @@ import torch
 
 import tensor
 from tinygrad_gpt import GPT, GPTConfig
-from tinygrad_gpt.model import keep_likeliest
 
 SMALL = GPTConfig(block_size=8, vocab_size=11, n_layer=2, n_head=2, n_embd=12, bias=True)
 
@@ -48,7 +47,8 @@ def torch_forward(weights: dict[str, torch.Tensor], config: GPTConfig, idx, targ
         attended = (torch.softmax(scores, dim=-1) @ v).movedim(1, -2).flatten(-2)
         x = x + linear(attended, f"{block}.attn.c_proj")
         x = x + linear(gelu(linear(norm(x, f"{block}.ln_2"), f"{block}.mlp.c_fc")), f"{block}.mlp.c_proj")
-    logits = norm(x, "transformer.ln_f") @ weights["transformer.wte.weight"].T
+    head = weights["transformer.wte.weight" if config.tie_weights else "lm_head.weight"]
+    logits = norm(x, "transformer.ln_f") @ head.T
     loss = -torch.log_softmax(logits, dim=-1).gather(-1, targets[..., None]).mean()
     return logits, loss
 
@@ -69,6 +69,9 @@ CONFIGS = {
     "no biases": GPTConfig(block_size=8, vocab_size=11, n_layer=2, n_head=2, n_embd=12, bias=False),
     "one head": GPTConfig(block_size=5, vocab_size=7, n_layer=1, n_head=1, n_embd=6),
     "four heads, three layers": GPTConfig(block_size=16, vocab_size=33, n_layer=3, n_head=4, n_embd=32),
+    "a head of its own": GPTConfig(block_size=8, vocab_size=11, n_layer=2, n_head=2, n_embd=12, tie_weights=False),
+    "no blocks": GPTConfig(block_size=8, vocab_size=11, n_layer=0, n_head=1, n_embd=12, tie_weights=False),
+    "no blocks, tied": GPTConfig(block_size=8, vocab_size=11, n_layer=0, n_head=1, n_embd=12),
 }
 
 
@@ -140,17 +143,20 @@ def test_parameter_names_are_nanogpts():
     [
         (SMALL, 2 * 12 + 2 * (4 * 12 + 12 * (36 + 12 + 48 + 48) + 36 + 12 + 48 + 12) + 11 * 12),
         (GPTConfig(block_size=64, vocab_size=65, n_layer=4, n_head=4, n_embd=128, bias=False), 795_904),
+        (GPTConfig(block_size=8, vocab_size=11, n_layer=0, n_head=1, n_embd=12, tie_weights=False), 2 * 12 + 11 * 12),
     ],
-    ids=["counted by hand", "laptop"],
+    ids=["counted by hand", "laptop", "no blocks, a head of its own"],
 )
 def test_number_of_parameters(config, count):
     model = make_model(config)
     assert model.get_num_params() == count
-    assert model.get_num_params(non_embedding=False) == count + config.block_size * config.n_embd
+    embeddings = config.block_size + (0 if config.tie_weights else config.vocab_size)  # a tied wte is the head too
+    assert model.get_num_params(non_embedding=False) == count + embeddings * config.n_embd
 
 
-def test_initial_weights_are_gpt2s():
-    config = GPTConfig(block_size=64, vocab_size=200, n_layer=4, n_head=4, n_embd=128)
+@pytest.mark.parametrize("tie_weights", [True, False])
+def test_initial_weights_are_gpt2s(tie_weights):
+    config = GPTConfig(block_size=64, vocab_size=200, n_layer=4, n_head=4, n_embd=128, tie_weights=tie_weights)
     for name, parameter in make_model(config).named_parameters():
         values = parameter.detach().numpy()
         if parameter.dim() == 1:
@@ -160,6 +166,14 @@ def test_initial_weights_are_gpt2s():
             std = 0.02 / math.sqrt(2 * config.n_layer) if name.endswith("c_proj.weight") else 0.02
             assert values.std() == pytest.approx(std, rel=0.05), name
             assert abs(values.mean()) < 5 * std / math.sqrt(values.size), name
+
+
+def test_without_blocks_only_the_last_token_and_its_position_count():
+    model = make_model(CONFIGS["no blocks"]).eval()
+    x = random_ids((2, 8))
+    x[1, -1] = x[0, -1]
+    logits, _ = model(tensor.from_numpy(x))
+    np.testing.assert_array_equal(logits.detach().numpy()[0], logits.detach().numpy()[1])
 
 
 def test_the_first_loss_is_that_of_a_uniform_guess():
@@ -271,25 +285,6 @@ class TestGenerate:
             make_model().generate(tensor.from_numpy(random_ids((1, 1))), 1, **options)
 
 
-@pytest.mark.parametrize(
-    "top_k, top_p, kept",
-    [
-        (None, None, {0, 1, 2, 3}),
-        (2, None, {1, 3}),
-        (9, None, {0, 1, 2, 3}),
-        (None, 0.5, {3}),  # the likeliest alone reaches it
-        (None, 0.53, {1, 3}),
-        (None, 0.9, {0, 1, 3}),
-        (None, 1.0, {0, 1, 2, 3}),
-        (3, 0.6, {1, 3}),
-    ],
-)
-def test_keep_likeliest(top_k, top_p, kept):
-    probabilities = np.array([[0.15, 0.25, 0.08, 0.52]])
-    logits = keep_likeliest(tensor.tensor(np.log(probabilities)), top_k, top_p).numpy()
-    assert set(np.flatnonzero(np.isfinite(logits[0])).tolist()) == kept
-
-
 def test_crop_block_size_keeps_what_the_model_computes():
     model = make_model().eval()
     x, y = (tensor.from_numpy(ids) for ids in random_ids((2, 2, 4)))
@@ -308,7 +303,7 @@ def test_crop_block_size_keeps_what_the_model_computes():
     "changed, sentence",
     [
         ({"n_head": 5}, r"n_embd \(12\) must be a multiple of n_head \(5\)"),
-        ({"n_layer": 0}, "n_layer must be at least 1, got 0"),
+        ({"n_layer": -1}, "n_layer must be at least 0, got -1"),
         ({"vocab_size": 0}, "vocab_size must be at least 1, got 0"),
         ({"dropout": 1.0}, r"dropout must be in \[0, 1\), got 1.0"),
     ],
