@@ -67,7 +67,8 @@ class TorchGPT(nn.Module):
             }
         )
         self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
-        self.lm_head.weight = self.transformer["wte"].weight  # type: ignore[assignment, union-attr]
+        if config.tie_weights:
+            self.lm_head.weight = self.transformer["wte"].weight  # type: ignore[assignment, union-attr]
         for name, p in self.named_parameters():
             if p.dim() == 2:
                 residual = name.endswith("c_proj.weight")

@@ -1,0 +1,170 @@
+"""`bench`: both sides do the same work, each in a process of its own, and what is printed says so."""
+
+import json
+import statistics
+
+import numpy as np
+import pytest
+
+from tinygrad_gpt.bench.floor import products
+from tinygrad_gpt.bench.ops import OPS
+from tinygrad_gpt.bench.settings import BenchConfig, read_work
+from tinygrad_gpt.bench.sides import Side, Spread, ratios
+from tinygrad_gpt.errors import InputError, RunError
+
+LAPTOP = "shakespeare-char-laptop"
+TINY = ("--n_layer=1", "--n_head=2", "--n_embd=8", "--block_size=8", "--batch_size=2", "--vocab_size=11", "--threads=1")
+
+
+@pytest.fixture
+def bench(command):
+    """Run the benchmark on a tiny model with --json; the result."""
+
+    def run(*arguments: str) -> dict:
+        done = command("bench", *TINY, "--json", *arguments)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run
+
+
+# ---------------------------------------------------------------------------------------- training steps
+
+
+def test_both_sides_train_the_same_model_on_the_same_batches(bench):
+    result = bench("--against=torch", "--rounds=3", "--iters=4")
+    ours, theirs = (result["sides"][engine] for engine in ("ours", "torch"))
+    assert ours["last_loss"] == pytest.approx(theirs["last_loss"], rel=1e-5)  # after 17 steps of AdamW
+    assert (ours["facts"]["threads"], theirs["facts"]["threads"]) == (1, 1)
+    assert result["ratio"]["least"] <= result["ratio"]["low"] <= result["ratio"]["median"] <= result["ratio"]["most"]
+    for side in (ours, theirs):
+        assert 0 < side["above_start_bytes"] < side["peak_bytes"]
+    assert result["floor_share"]["median"] > 0
+    assert sum(op["share"] for op in result["shares"].values()) == pytest.approx(1, abs=1e-3)
+    assert result["shares"]["Linear"]["calls"] == 5  # q, k and v at once, c_proj, c_fc, c_proj, lm_head
+
+
+@pytest.mark.parametrize("kernels", ["numpy", "numba"])
+def test_the_kernels_that_the_user_chose_run(bench, environment, kernels):
+    pytest.importorskip(kernels)
+    environment["TENSOR_KERNELS"] = kernels
+    assert bench("--against=nothing", "--rounds=1", "--iters=1")["sides"]["ours"]["facts"]["kernels"] == kernels
+
+
+def test_the_text_and_the_picture(command, tmp_path):
+    pytest.importorskip("matplotlib")
+    done = command("bench", *TINY, "--against=nothing", "--rounds=2", "--iters=1", "--png=bars.png")
+    assert done.returncode == 0, done.stderr
+    assert "1 layers, 2 heads, 8 channels, block 8, batch 2, 11 tokens, float32; 2 rounds of 1" in done.stdout
+    for words in ("ours:", "kernels", "peak memory", "matrix products alone / ours:", "Attention"):
+        assert words in done.stdout
+    assert (tmp_path / "bars.png").read_bytes().startswith(b"\x89PNG")
+
+
+# ---------------------------------------------------------------------------------------- the other modes
+
+
+def test_every_op_has_its_ratio(bench):
+    result = bench("--mode=ops", "--rounds=2", "--iters=2")
+    assert list(result["ops"]) == list(OPS)
+    assert all(op["ratio"]["median"] > 0 for op in result["ops"].values())
+
+
+def test_a_sampled_token_beside_transformers(bench):
+    pytest.importorskip("transformers")
+    result = bench("--mode=sample", "--rounds=2", "--block_size=32")
+    assert result["same_tokens"]
+    assert (result["prompt"], result["iters"]) == (16, 15)  # the prompt and its continuation fit into block_size
+    assert result["ratio"]["median"] > 0
+
+
+def test_scaling_changes_one_size_at_a_time(bench):
+    points = bench("--mode=scaling", "--rounds=1", "--iters=1")["points"]
+    assert [(point["size"], point["value"], point["tokens"]) for point in points] == [
+        *[("block_size", n, 2 * n) for n in (2, 4, 8, 16)],
+        *[("batch_size", n, 8 * n) for n in (1, 2, 4)],  # a quarter of 2 is 1 as well
+        *[("n_embd", n, 16) for n in (2, 4, 8, 16)],
+    ]
+
+
+# ---------------------------------------------------------------------------------------- what cannot be
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (["shakespear-char"], "There is no preset shakespear-char (did you mean shakespeare-char?)"),
+        (["--rounds=0"], "rounds must be at least 1, got 0."),
+        (["--iters=many"], "--iters should be a whole number, got 'many'."),
+        (["--against=jax"], "--against should be one of torch, transformers, nothing, got 'jax'."),
+        (
+            ["--mode=sample", "--against=torch"],
+            "--mode=sample is compared with transformers or nothing, not with",
+        ),
+        (["--n_embd=130"], "n_embd (130) must be a multiple of n_head (4)"),
+        (["--batch_size=0"], "batch_size must be at least 1, got 0."),
+        (["--png=no/such/bars.png"], "--png=no/such/bars.png cannot be written: there is no folder no/such."),
+        (["--round=3"], "There is no option --round (did you mean --rounds?)."),
+    ],
+)
+def test_unusable_input_is_a_sentence(here, arguments, sentence):
+    done = here("bench", *arguments)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+
+
+def test_an_opponent_that_is_not_installed(here, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    done = here("bench")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "torch is not installed: `pip install torch`, or pass --against=nothing." in done.stderr
+
+
+def test_a_side_that_dies_is_a_run_that_failed(monkeypatch, environment, tmp_path):
+    monkeypatch.setenv("PYTHONPATH", environment["PYTHONPATH"])
+    work = read_work(LAPTOP, BenchConfig(n_layer=1, n_embd=8, block_size=8, threads=1), str(tmp_path))
+    side = Side("ours", "step", work)
+    try:
+        side.process.kill()
+        with pytest.raises(RunError, match="The process of ours ended before its work was done"):
+            side.ask("round", iters=1)
+    finally:
+        side.close()
+
+
+# ---------------------------------------------------------------------------------------- the parts
+
+
+def test_overrides_take_the_place_of_the_presets_values():
+    work = read_work("gpt2", BenchConfig(batch_size=1, n_layer=2, threads=3), "folder")
+    assert (work.model.n_layer, work.model.n_embd, work.model.vocab_size, work.batch_size) == (2, 768, 50257, 1)
+    assert work.threads == 3
+    with pytest.raises(InputError, match="dropout"):
+        read_work("gpt2", BenchConfig(dropout=1.5), "folder")
+
+
+def test_threads_follow_the_environment(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    assert read_work(LAPTOP, BenchConfig(), "folder").threads == 5
+
+
+def test_the_floor_has_the_products_of_a_step():
+    """6 products of N parameters a token, and of attention 12 T C a layer (Kaplan et al. 2020, arXiv:2001.08361)."""
+    work = read_work(LAPTOP, BenchConfig(), "folder")
+    model, tokens = work.model, work.batch_size * work.model.block_size
+    counted = sum(times * batch * 2 * m * k * n for times, batch, m, k, n in products(work))
+    matrices = 12 * model.n_layer * model.n_embd**2 + model.n_embd * model.vocab_size
+    attention = 12 * model.n_layer * model.block_size * model.n_embd
+    assert counted == tokens * (6 * matrices + attention)
+
+
+@pytest.mark.parametrize("values", [[3.0], [1.0, 2.0, 4.0, 8.0, 16.0], [5.0, 1.0]])
+def test_spread_is_numpys(values):
+    spread = Spread.of(values)
+    assert (spread.low, spread.median, spread.high) == tuple(np.quantile(values, [0.25, 0.5, 0.75]))
+    assert (spread.least, spread.most) == (min(values), max(values))
+
+
+def test_ratios_are_taken_round_by_round():
+    ours, theirs = [1.0, 10.0, 2.0], [2.0, 20.0, 8.0]  # the machine was slow in the second round
+    assert ratios(ours, theirs).median == statistics.median([0.5, 0.5, 0.25])

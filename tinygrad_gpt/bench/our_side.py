@@ -1,0 +1,108 @@
+"""This engine's side of a benchmark."""
+
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save_file
+
+import nn
+import tensor
+from nn import functional
+from tensor import profiler
+from tensor.kernels import kernels
+from tensor.kernels.threads import THREADS
+from tinygrad_gpt.bench.ops import Ops
+from tinygrad_gpt.bench.settings import Work
+from tinygrad_gpt.bench.task import WEIGHTS, Sampling, Task
+from tinygrad_gpt.model import GPT
+
+PROFILED_STEPS = 5
+
+
+def describe() -> dict[str, str | int]:
+    """Which kernels run, and on which BLAS."""
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    return {
+        "kernels": kernels(np.zeros(1, np.float32)).__name__.rpartition(".")[2].removesuffix("_kernels"),
+        "numpy": np.__version__,
+        "blas": f"{blas['name']} {blas['version']}",
+        "threads": THREADS,
+    }
+
+
+def make_model(work: Work) -> GPT:
+    tensor.manual_seed(work.seed)
+    model = GPT(work.model)
+    model.to(work.device, getattr(tensor, work.dtype))
+    return model
+
+
+class OurStep(Task):
+    """A training step: forward, backward, clipping, AdamW. The first weights are left for the other side."""
+
+    def __init__(self, work: Work):
+        self.facts = describe()
+        super().__init__(work)
+        self.model = make_model(work)
+        arrays = {name: p.detach().cpu().numpy() for name, p in self.model.named_parameters()}
+        save_file(arrays, Path(work.weights) / WEIGHTS)
+        self.optimizer = self.model.configure_optimizers(work.weight_decay, work.learning_rate, work.betas)
+        self.loss = float("nan")
+
+    def iteration(self) -> None:
+        work = self.work
+        x, y = (tensor.from_numpy(ids).to(work.device) for ids in self.batch())
+        _, loss = self.model(x, y)
+        self.optimizer.zero_grad()
+        loss.backward()
+        with profiler.record_function("clip_grad_norm_"):
+            nn.utils.clip_grad_norm_(self.model.parameters(), work.grad_clip or float("inf"))
+        with profiler.record_function("AdamW.step"):
+            self.optimizer.step()
+        self.loss = loss.item()
+
+    def last_loss(self) -> float:
+        return self.loss
+
+    def shares(self) -> dict:
+        """Of a step, the milliseconds and the share of its time that each op takes, forward and backward."""
+        with profiler.profile() as profile:
+            for _ in range(PROFILED_STEPS):
+                self.iteration()
+        costs = profile.by_op() | {
+            name: cost for name, cost in profile.by_scope().items() if name in ("clip_grad_norm_", "AdamW.step")
+        }
+        outside = costs[profiler.OUTSIDE]
+        outside.forward -= sum(costs[name].forward for name in ("clip_grad_norm_", "AdamW.step"))
+        return {
+            name: {
+                "calls": cost.calls / PROFILED_STEPS,
+                "forward_ms": cost.forward / PROFILED_STEPS * 1e3,
+                "backward_ms": cost.backward / PROFILED_STEPS * 1e3,
+                "share": cost.seconds / profile.seconds,
+            }
+            for name, cost in sorted(costs.items(), key=lambda item: -item[1].seconds)
+        }
+
+
+class OurSample(Sampling):
+    """The likeliest tokens, with cached keys and values."""
+
+    def __init__(self, work: Work):
+        self.facts = describe()
+        super().__init__(work)
+        self.model = make_model(work)
+        self.model.eval()
+        self.model.save_pretrained(work.weights)
+
+    def generate(self, ids: np.ndarray, count: int) -> list[int]:
+        start = tensor.from_numpy(ids).to(self.work.device)
+        return self.model.generate(start, count, temperature=0.0)[0, ids.shape[1] :].tolist()
+
+
+class OurOps(Ops):
+    """Single operations."""
+
+    def __init__(self, work: Work):
+        self.facts = describe()
+        super().__init__(work, tensor, functional)
