@@ -4,6 +4,7 @@ import dataclasses
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -12,12 +13,17 @@ from click.core import ParameterSource
 
 from tinygrad_gpt import __version__
 from tinygrad_gpt.bench import BenchConfig, bench
-from tinygrad_gpt.checkpoint import load_state
-from tinygrad_gpt.config import DEFAULT_PRESET, FIXED_BY_CHECKPOINT, TrainConfig, load_preset, preset_names
+from tinygrad_gpt.checkpoint import load_newest, load_state
+from tinygrad_gpt.config import DEFAULT_PRESET, FIXED_BY_CHECKPOINT, TrainConfig, load_preset, preset_names, to_toml
 from tinygrad_gpt.errors import InputError, Interrupted, RunError
+from tinygrad_gpt.eval import EvalConfig, evaluate
+from tinygrad_gpt.exercises.commands import app as exercises
+from tinygrad_gpt.export import ExportConfig, export
 from tinygrad_gpt.options import describe, nearest, parse, plain_type
 from tinygrad_gpt.paths import RUNS_DIR
-from tinygrad_gpt.runs import LAST, free_dir, latest_run
+from tinygrad_gpt.prepare import HELP as PREPARE_HELP
+from tinygrad_gpt.prepare import PrepareConfig, prepare
+from tinygrad_gpt.runs import BEST, LAST, free_dir, latest_run
 from tinygrad_gpt.sample import SampleConfig, sample
 from tinygrad_gpt.train import train
 
@@ -85,7 +91,10 @@ class SettingType(click.ParamType):
 
 def _option(field: dataclasses.Field) -> click.Option:
     setting, text = SettingType(plain_type(field.type)), field.metadata["help"]
-    return click.Option([f"--{field.name}"], type=setting, default=field.default, show_default=True, help=text)
+    bare: dict[str, Any] = (
+        {"is_flag": False, "flag_value": "True"} if setting.expected is bool else {}
+    )  # --overwrite is enough
+    return click.Option([f"--{field.name}"], type=setting, default=field.default, show_default=True, help=text, **bare)
 
 
 def _given(context: click.Context) -> dict[str, Any]:
@@ -99,34 +108,54 @@ def _given(context: click.Context) -> dict[str, Any]:
 
 def _train(context: click.Context) -> None:
     given = _given(context)
-    preset = given.pop("preset", None)
-    if context.params["init_from"] == "resume":
-        return train(_resumed_config(given, preset))
-    values = {name: value for name, value in context.params.items() if name != "preset"}
-    if "out_dir" not in given and not values["overwrite"]:
+    values = dict(context.params)
+    preset, print_only = values.pop("preset"), values.pop("print_config")
+    named = given.keys() & values.keys()
+    resume = values["init_from"] == "resume"
+    if resume:
+        values = _resumed_settings({name: given[name] for name in named}, preset)
+    elif "out_dir" not in named and not values["overwrite"]:
         values["out_dir"] = str(free_dir(Path(values["out_dir"])))  # beside earlier runs, never over them
-    return train(TrainConfig(**values))
+    config = TrainConfig(**values)
+    if print_only:
+        click.echo(to_toml(config), nl=False)
+    else:
+        train(replace(config, init_from="resume") if resume else config, named)
 
 
-def _resumed_config(given: dict[str, Any], preset: str | None) -> TrainConfig:
+def _resumed_settings(given: dict[str, Any], preset: str | None) -> dict[str, Any]:
     """The settings of the run to continue, with those that stand on the command line in their place."""
     if preset is not None:
         raise InputError(f"A resumed run keeps its own settings: leave out {preset}, and pass --out_dir.")
     out_dir = Path(given["out_dir"]) if "out_dir" in given else latest_run()
-    saved = load_state(out_dir / LAST).config
+    state, _ = load_newest([out_dir / LAST, out_dir / BEST], load_state)
+    saved = asdict(TrainConfig(**state.config))
     for name in FIXED_BY_CHECKPOINT:
         if name in given and given[name] != saved[name]:
             sentence = f"--{name}={given[name]} cannot be changed: the run in {out_dir} has {saved[name]}."
             raise InputError(sentence)
-    return TrainConfig(**(saved | given | {"out_dir": str(out_dir), "init_from": "resume"}))
+    return saved | given | {"out_dir": str(out_dir), "init_from": saved["init_from"]}
+
+
+def _prepare(context: click.Context) -> None:
+    values = dict(context.params)
+    prepare(values.pop("inputs"), PrepareConfig(**values))
 
 
 def _sample(context: click.Context) -> None:
     sample(SampleConfig(**context.params))
 
 
+def _eval(context: click.Context) -> None:
+    values = dict(context.params)
+    as_json = values.pop("json")
+    evaluate(EvalConfig(**values), as_json)
+
+
 def _bench(context: click.Context) -> None:
-    bench(BenchConfig(**context.params))
+    values = dict(context.params)
+    preset, as_json = values.pop("preset"), values.pop("json")
+    bench(preset, BenchConfig(**values), as_json)
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -147,11 +176,49 @@ app.add_command(
 
         PRESET is one of {", ".join(preset_names())}, or a TOML file whose keys are the options below. Options
         override the preset.""",
-        params=[click.Argument(["preset"], required=False, metavar="[PRESET|FILE.toml]")],
+        params=[
+            click.Argument(["preset"], required=False, metavar="[PRESET|FILE.toml]"),
+            click.Option(["--print_config"], is_flag=True, help="Print the settings as a FILE.toml and end."),
+        ],
+    )
+)
+app.add_command(
+    SettingsCommand(
+        "prepare",
+        PrepareConfig,
+        _prepare,
+        PREPARE_HELP,
+        params=[click.Argument(["inputs"], nargs=-1, required=True, metavar="INPUT...")],
     )
 )
 app.add_command(SettingsCommand("sample", SampleConfig, _sample, "Print text from a trained model."))
-app.add_command(SettingsCommand("bench", BenchConfig, _bench, "Time training steps, beside PyTorch's."))
+app.add_command(
+    SettingsCommand(
+        "eval",
+        EvalConfig,
+        _eval,
+        "Measure how well a trained model predicts a text.",
+        params=[click.Option(["--json"], is_flag=True, help="Print one JSON object.")],
+    )
+)
+app.add_command(
+    SettingsCommand(
+        "bench",
+        BenchConfig,
+        _bench,
+        f"""Time a training step, a sampled token or single operations, beside PyTorch on the same work.
+
+        PRESET is one of {", ".join(preset_names())}, or a TOML file; without it, {DEFAULT_PRESET}.""",
+        params=[
+            click.Argument(["preset"], default=DEFAULT_PRESET, metavar="[PRESET|FILE.toml]"),
+            click.Option(["--json"], is_flag=True, help="Print one JSON object."),
+        ],
+    )
+)
+app.add_command(
+    SettingsCommand("export", ExportConfig, lambda c: export(ExportConfig(**c.params)), "Write a run for transformers.")
+)
+app.add_command(exercises)
 
 
 def main(arguments: list[str] | None = None) -> None:

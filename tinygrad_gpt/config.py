@@ -1,12 +1,14 @@
 """The settings of a training run, and the presets that ship with the program."""
 
 import dataclasses
+import json
 import tomllib
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
+from tinygrad_gpt.calculator import MOST_DIGITS, OPERATORS, Arithmetic
 from tinygrad_gpt.errors import InputError
 from tinygrad_gpt.model import GPTConfig
 from tinygrad_gpt.options import check_types, nearest, option, require
@@ -14,12 +16,14 @@ from tinygrad_gpt.options import check_types, nearest, option, require
 DEFAULT_PRESET = "shakespeare-char-laptop"
 # What a resumed run cannot change: these decide what its weights and its data are.
 FIXED_BY_CHECKPOINT = (
-    *("tokenizer", "vocab_file", "seed", "dtype"),
-    *("n_layer", "n_head", "n_embd", "block_size", "bias"),
+    *("task", "digits", "operators", "tokenizer", "vocab_file", "seed", "dtype", "freeze"),
+    *("n_layer", "n_head", "n_embd", "block_size", "bias", "tie_weights"),
 )
+# What a new run takes over from the weights that it starts with.
+SHAPE = ("n_layer", "n_head", "n_embd", "bias", "tie_weights")
 
 AT_LEAST_ONE = (
-    *("batch_size", "gradient_accumulation_steps", "max_iters"),
+    *("batch_size", "gradient_accumulation_steps", "max_iters", "digits"),
     *("eval_interval", "eval_iters", "log_interval"),
 )
 NOT_NEGATIVE = ("seed", "warmup_iters", "sample_tokens", "weight_decay", "grad_clip")
@@ -33,29 +37,45 @@ class TrainConfig:
     """
 
     out_dir: str = option("out", "Run folder: checkpoints, metrics.jsonl, loss curve.", group="Run")
-    init_from: Literal["scratch", "resume"] = option(
-        "scratch", "scratch: new weights; resume: continue the run in out_dir (or the latest one)."
+    init_from: str = option(
+        "scratch",
+        "scratch: new weights; resume: continue the run in out_dir (or the latest one); gpt2, gpt2-medium, "
+        "gpt2-large, gpt2-xl, or the path of a Hugging Face GPT-2 folder, a run folder or a checkpoint: a new run "
+        "with those weights.",
     )
     overwrite: bool = option(False, "Replace the run that out_dir already holds.")
     seed: int = option(1337, "Seed of the weights, the batches and dropout.")
     device: Literal["cpu", "cuda"] = option("cpu", "Where to compute.")
     dtype: Literal["float32", "float64"] = option("float32", "Precision of weights and activations.")
 
-    input: str | None = option(None, "UTF-8 text file to train on. [default: Tiny Shakespeare]", group="Data")
+    task: Literal["text", "calculator"] = option(
+        "text", "text: learn to continue a text; calculator: learn sums from examples.", group="Data"
+    )
+    input: str | None = option(None, "UTF-8 text file to train on. [default: Tiny Shakespeare]")
+    dataset: str | None = option(None, "Folder that `tinygrad-gpt prepare` made, instead of a text file.")
     tokenizer: Literal["char", "gpt2"] = option("char", "One token a character, or GPT-2's byte pairs.")
     vocab_file: str | None = option(
         None, "GPT-2's vocab.bpe, merges.txt or r50k_base.tiktoken, where tiktoken cannot fetch it."
     )
+    digits: int = option(3, "Calculator: digits of the longest number.")
+    operators: str = option("+-", "Calculator: which of +, - and * the problems have.")
 
-    n_layer: int = option(4, "Blocks.", group="Model")
+    n_layer: int = option(4, "Blocks; 0 makes a bigram model.", group="Model")
     n_head: int = option(4, "Attention heads in each block; divides n_embd.")
     n_embd: int = option(128, "Channels.")
     block_size: int = option(64, "Longest sequence the model sees, in tokens.")
     dropout: float = option(0.0, "Probability that an activation is dropped in training.")
     bias: bool = option(True, "Biases in the linear and norm layers, as in GPT-2.")
+    tie_weights: bool = option(True, "One matrix for reading a token and for scoring it, as in GPT-2.")
+    freeze: str | None = option(
+        None, 'Patterns of parameters that stay as they are: "transformer.wte*,transformer.h.[0-5].*".'
+    )
 
     batch_size: int = option(12, "Sequences in one batch.", group="Steps")
     gradient_accumulation_steps: int = option(1, "Batches whose mean gradient makes one step.")
+    gradient_checkpointing: bool = option(
+        False, "Keep only each block's input and compute the rest again in backward: less memory, a third more time."
+    )
     max_iters: int = option(2000, "Steps in all.")
 
     learning_rate: float = option(1e-3, "AdamW's step size, at its highest.", group="Optimizer")
@@ -70,7 +90,16 @@ class TrainConfig:
 
     eval_interval: int = option(250, "Steps between two validations, each of which saves.", group="Reports")
     eval_iters: int = option(20, "Batches of each split in a validation, always the same ones.")
+    eval_only: bool = option(False, "Print the losses before the first step and end; nothing is written.")
+    always_save_checkpoint: bool = option(
+        True, "False: save at a validation only if its loss is the best yet (and at the end, or when stopped)."
+    )
     log_interval: int = option(10, "Steps between two lines of metrics.jsonl.")
+    profile: bool = option(False, "Print at the end where the time and the memory went, by op and by module.")
+    tensorboard: bool = option(False, "Write metrics for TensorBoard too, into out_dir/tensorboard.")
+    wandb_log: bool = option(False, "Send metrics to Weights & Biases too.")
+    wandb_project: str = option("tinygrad-gpt", "Project there.")
+    wandb_run_name: str | None = option(None, "Name of the run there. [default: the run folder's]")
     sample_tokens: int = option(500, "Tokens of the text printed at the end; 0 for none.")
 
     def __post_init__(self):
@@ -98,6 +127,29 @@ class TrainConfig:
             self.vocab_file is None or self.tokenizer == "gpt2",
             "vocab_file is the vocabulary of --tokenizer=gpt2; a char tokenizer finds its own in the text.",
         )
+        require(
+            self.input is None or self.dataset is None,
+            "input and dataset are two sources of text: pass one of them.",
+        )
+        if self.task == "calculator":
+            self._check_calculator()
+
+    def _check_calculator(self) -> None:
+        require(self.digits <= MOST_DIGITS, f"digits must be at most {MOST_DIGITS}, got {self.digits}.")
+        require(
+            0 < len(self.operators) == len(set(self.operators)) and set(self.operators) <= set(OPERATORS),
+            f"operators should be some of {''.join(OPERATORS)}, each once, got {self.operators!r}.",
+        )
+        require(
+            self.input is None and self.dataset is None and self.tokenizer == "char",
+            "The calculator makes its own problems, a token a character: leave out input, dataset and tokenizer.",
+        )
+        needed = Arithmetic(self.digits, self.operators).block_size
+        require(
+            self.block_size >= needed,
+            f"Problems with {self.operators} and {self.digits} digits need a block_size of at least {needed}, "
+            f"got {self.block_size}.",
+        )
 
     @property
     def decay_iters(self) -> int:
@@ -122,10 +174,19 @@ class TrainConfig:
             n_embd=self.n_embd,
             dropout=self.dropout,
             bias=self.bias,
+            tie_weights=self.tie_weights,
         )
 
 
 FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
+
+
+def to_toml(config: TrainConfig) -> str:
+    """The settings as a TOML file that `load_preset` reads back; what is None is left out, as that is its default."""
+    values = {name: value for name, value in dataclasses.asdict(config).items() if value is not None}
+    # JSON spells text, booleans and numbers as TOML does, but for one character that TOML wants escaped.
+    lines = (f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in values.items())
+    return "".join(lines).replace("\x7f", r"\u007f")
 
 
 def preset_names() -> list[str]:

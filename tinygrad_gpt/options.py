@@ -7,7 +7,7 @@ import dataclasses
 import difflib
 import math
 import types
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 from tinygrad_gpt.errors import InputError
 
@@ -19,7 +19,7 @@ def option(default: Any, help: str, *, group: str | None = None) -> Any:
 
 def plain_type(annotation: Any) -> Any:
     """`int` for `int | None`; anything else as it is."""
-    if isinstance(annotation, types.UnionType):
+    if get_origin(annotation) in (types.UnionType, Union):  # `Literal[...] | None` is the latter
         return next(part for part in get_args(annotation) if part is not types.NoneType)
     return annotation
 

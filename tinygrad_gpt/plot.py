@@ -1,8 +1,9 @@
-"""The loss curve of a run as a picture."""
+"""The loss curve of a run as a picture, and the accuracy of one that has right answers."""
 
 from pathlib import Path
 
 from tinygrad_gpt.metrics import read_metrics
+from tinygrad_gpt.paths import writing
 
 FILE_NAME = "loss.png"
 
@@ -27,6 +28,12 @@ def plot_loss(folder: Path) -> Path | None:
     axes.grid(alpha=0.3)
     if axes.lines:
         axes.legend()
+    if accuracy := [(record["iter"], record["val_accuracy"]) for record in records if "val_accuracy" in record]:
+        right = axes.twinx()
+        right.set(ylabel="share of right answers", ylim=(0, 1.02))
+        right.plot(*zip(*accuracy, strict=True), color="tab:green", marker="o", markersize=3)
+        right.yaxis.label.set_color("tab:green")
     path = folder / FILE_NAME
-    figure.savefig(path)
+    with writing(path):
+        figure.savefig(path)
     return path

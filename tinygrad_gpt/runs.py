@@ -3,10 +3,11 @@
 A run folder holds `last` and `best` (checkpoints), metrics.jsonl and loss.png.
 """
 
+import shutil
 from pathlib import Path
 
-from tinygrad_gpt import metrics, plot
-from tinygrad_gpt.checkpoint import recover, remove_checkpoint
+from tinygrad_gpt import metrics, plot, writers
+from tinygrad_gpt.checkpoint import STATE, find, remove_checkpoint
 from tinygrad_gpt.errors import InputError
 from tinygrad_gpt.paths import RUNS_DIR
 
@@ -14,8 +15,7 @@ LAST, BEST = "last", "best"
 
 
 def holds_run(folder: Path) -> bool:
-    recover(folder / LAST)
-    return (folder / LAST).is_dir() or (folder / metrics.FILE_NAME).is_file()
+    return find(folder / LAST).is_dir() or (folder / metrics.FILE_NAME).is_file()
 
 
 def free_dir(folder: Path) -> Path:
@@ -29,9 +29,7 @@ def free_dir(folder: Path) -> Path:
 
 def latest_run() -> Path:
     """The run under `out/` whose last checkpoint is the newest."""
-    for folder in RUNS_DIR.glob("*"):
-        recover(folder / LAST)
-    states = list(RUNS_DIR.glob(f"*/{LAST}/state.json"))
+    states = [path for folder in RUNS_DIR.glob("*") if (path := find(folder / LAST) / STATE).is_file()]
     if not states:
         raise InputError(f"There is no run in {RUNS_DIR.absolute()}: train one first, or pass --out_dir.")
     return max(states, key=lambda path: path.stat().st_mtime_ns).parent.parent
@@ -46,13 +44,10 @@ def refuse_to_replace(folder: Path, overwrite: bool) -> None:
         )
 
 
-def make_run_dir(folder: Path) -> None:
+def clear_run_dir(folder: Path) -> None:
     """Make `folder` ready for a new run: an old run's own files go, whatever else lies there stays."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"The run folder {folder} cannot be made: {error.strerror}.") from None
     for name in (LAST, BEST):
         remove_checkpoint(folder / name)
-    for name in (metrics.FILE_NAME, plot.FILE_NAME):
+    for name in (metrics.FILE_NAME, plot.FILE_NAME, writers.WANDB_ID_FILE):
         (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / writers.TENSORBOARD_DIR, ignore_errors=True)

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from same_run import assert_same_run, without_speed
 
-from tinygrad_gpt import evaluate, plot
+from tinygrad_gpt import evaluate, plot, report
 from tinygrad_gpt.data import get_batch
 from tinygrad_gpt.metrics import MetricsLog, read_metrics
 from tinygrad_gpt.model import GPT, GPTConfig
+from tinygrad_gpt.start import Run
 
 COMMAND = (sys.executable, "-m", "tinygrad_gpt")
 
@@ -35,47 +36,22 @@ def train(text_file, here, small_run):
     return run_it
 
 
-def weights(folder: Path) -> dict[str, np.ndarray]:
-    return load_file(folder / "model.safetensors") | {
-        f"optimizer {name}": array for name, array in load_file(folder / "optimizer.safetensors").items()
-    }
-
-
-def without_speed(folder: Path) -> list[dict]:
-    return [{k: v for k, v in line.items() if k != "tokens_per_s"} for line in read_metrics(folder)]
-
-
-def assert_same_run(one: Path, other: Path) -> None:
-    """Bit for bit: metrics, weights, optimizer and random states."""
-    assert without_speed(one) == without_speed(other)
-    for name in ("last", "best"):
-        ours, theirs = weights(one / name), weights(other / name)
-        assert ours.keys() == theirs.keys()
-        for key in ours:
-            np.testing.assert_array_equal(ours[key], theirs[key], err_msg=f"{name} {key}")
-        states = [json.loads((folder / name / "state.json").read_text()) for folder in (one, other)]
-        for state in states:
-            state["config"].pop("out_dir")
-            state["config"].pop("max_iters")
-        assert states[0] == states[1]
-
-
 def test_a_run_leaves_everything_that_it_promises(command, text_file, small_run, tmp_path):
     done = command("train", f"--input={text_file}", "--out_dir=run", *small_run)
     assert done.returncode == 0 and done.stderr == ""
     printed = done.stdout
     folder = tmp_path / "run"
-    assert sorted(os.listdir(folder)) == ["best", "last", "loss.png", "metrics.jsonl"]
+    assert sorted(os.listdir(folder)) == ["best", "last", "last.old", "loss.png", "metrics.jsonl"]
     assert (folder / "loss.png").read_bytes().startswith(b"\x89PNG")
 
     lines = read_metrics(folder)
     assert [line["iter"] for line in lines] == list(range(0, 25, 2))
     for line in lines:
-        keys = {"iter", "lr", "tokens_per_s"}
+        keys = {"iter", "lr", "tokens_per_s", "mfu"}
         keys |= {"train_loss", "val_loss"} if line["iter"] % 8 == 0 else set()
         keys |= {"loss"} if line["iter"] < 24 else set()
         assert set(line) == keys
-        assert line["tokens_per_s"] > 0
+        assert line["tokens_per_s"] > 0 and line["mfu"] >= 0
     losses = [line["val_loss"] for line in lines if "val_loss" in line]
     assert losses[-1] < losses[0]
 
@@ -184,6 +160,79 @@ def test_a_killed_run_resumes_without_gaps_or_doubles(train, text_file, environm
     assert_same_run(tmp_path / "cut", tmp_path / "whole")
 
 
+class TestEvalOnly:
+    @pytest.fixture(autouse=True)
+    def trained(self, train):
+        train("--out_dir=run", "--eval_interval=6")
+
+    def test_prints_the_losses_of_where_the_run_stands(self, here, tmp_path):
+        last = [line for line in read_metrics(tmp_path / "run") if "val_loss" in line][-1]
+        done = here("train", "--init_from=resume", "--out_dir=run", "--eval_only=True")  # although it is finished
+        losses = f"train loss {last['train_loss']:.4f}, val loss {last['val_loss']:.4f}"
+        assert done.stdout.endswith(f"iter 24: {losses}\n")
+
+    def test_of_a_new_run_are_those_of_its_first_line(self, train, tmp_path):
+        first = read_metrics(tmp_path / "run")[0]
+        assert f"iter 0: train loss {first['train_loss']:.4f}" in train("--out_dir=run", "--eval_only=True")
+
+    def test_writes_nothing(self, train, tmp_path):
+        def files():
+            return {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+
+        before = files()
+        train("--init_from=resume", "--out_dir=run", "--eval_only=True")
+        train("--out_dir=another", "--eval_only=True")
+        assert files() == before
+
+
+class TestAlwaysSaveCheckpoint:
+    # A learning rate that undoes what was learned: the best loss is an early one.
+    WORSE = ("--learning_rate=0.3", "--warmup_iters=2", "--eval_interval=4", "--max_iters=20")
+
+    def saves(self, train, monkeypatch, *options: str) -> list[tuple[str, int]]:
+        saved = []
+        save = Run.save
+        monkeypatch.setattr(Run, "save", lambda run, name: (saved.append((name, run.iteration)), save(run, name)))
+        train(*self.WORSE, *options)
+        return saved
+
+    def best(self, folder: Path) -> list[int]:
+        """The iterations at which the loss was better than ever before."""
+        lines = [line for line in read_metrics(folder) if "val_loss" in line]
+        return [a["iter"] for i, a in enumerate(lines) if all(a["val_loss"] < b["val_loss"] for b in lines[:i])]
+
+    def test_true_saves_at_each_validation(self, train, monkeypatch, tmp_path):
+        saved = self.saves(train, monkeypatch, "--out_dir=run")
+        assert [i for name, i in saved if name == "last"] == [0, 4, 8, 12, 16, 20]
+        assert [i for name, i in saved if name == "best"] == self.best(tmp_path / "run")
+
+    def test_false_saves_where_the_loss_is_better_and_at_the_end(self, train, monkeypatch, tmp_path):
+        saved = self.saves(train, monkeypatch, "--out_dir=run", "--always_save_checkpoint=False")
+        best = self.best(tmp_path / "run")
+        assert len(best) < 6  # so that there is something not to save
+        assert [i for name, i in saved if name == "best"] == best
+        assert [i for name, i in saved if name == "last"] == [*best, *([20] if 20 not in best else [])]
+
+    def test_false_still_resumes_bit_for_bit(self, train, tmp_path):
+        options = (*self.WORSE, "--lr_decay_iters=20", "--always_save_checkpoint=False")
+        train(*options, "--out_dir=whole")
+        train(*options, "--out_dir=parts", "--max_iters=11")
+        train("--init_from=resume", "--out_dir=parts", "--max_iters=20")
+        assert without_speed(tmp_path / "parts") == without_speed(tmp_path / "whole")
+
+
+def test_what_is_computed_for_a_token_is_palm_appendix_b():
+    model = GPT(GPTConfig(block_size=64, vocab_size=65, n_layer=4, n_head=4, n_embd=128, bias=False))
+    assert report.flops_per_token(model) == 6 * 795_904 + 12 * 4 * 4 * 32 * 64
+
+
+def test_a_resumed_run_may_change_its_dropout(train, tmp_path):
+    train("--out_dir=run", "--max_iters=10")
+    train("--init_from=resume", "--out_dir=run", "--max_iters=12", "--dropout=0.25")
+    state = json.loads((tmp_path / "run" / "last" / "state.json").read_text())
+    assert state["config"]["dropout"] == state["model"]["dropout"] == 0.25
+
+
 class TestResume:
     def test_without_a_folder_the_latest_run_goes_on(self, train, tmp_path):
         train("--out_dir=out/a")
@@ -196,6 +245,7 @@ class TestResume:
         [
             ((), "The run in run is finished: 24 steps are done. To train on, pass a larger --max_iters."),
             (("--max_iters=30", "--n_layer=3"), "--n_layer=3 cannot be changed: the run in run has 2."),
+            (("--max_iters=30", "--freeze=*wte*"), "--freeze=*wte* cannot be changed: the run in run has None."),
             (("--max_iters=30", "--input=other.txt"), "The run in run had another text"),
             (("--max_iters=30", "--input=gone.txt"), "--input=gone.txt does not exist"),
         ],
