@@ -91,7 +91,7 @@ def locked(folder: Path):
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise RunError(f"Another process is training in {folder}: choose another --out_dir.") from None
+                raise RunError(f"Another process is writing to {folder}: choose another --out_dir.") from None
         yield
     finally:
         os.close(descriptor)

@@ -37,11 +37,13 @@ def latest_run() -> Path:
 
 def refuse_to_replace(folder: Path, overwrite: bool) -> None:
     """Raise `InputError` where `folder` holds a run and `overwrite` is not set."""
-    if holds_run(folder) and not overwrite:
-        raise InputError(
-            f"{folder} already holds a run: continue it with --init_from=resume, replace it with "
-            "--overwrite=True, or choose another --out_dir."
-        )
+    if not holds_run(folder) or overwrite:
+        return
+    if find(folder / LAST).is_dir():
+        sentence = f"{folder} already holds a run: continue it with --init_from=resume, replace it with"
+    else:
+        sentence = f"{folder} holds the start of a run that has no checkpoint yet: replace it with"
+    raise InputError(f"{sentence} --overwrite=True, or choose another --out_dir.")
 
 
 def clear_run_dir(folder: Path) -> None:

@@ -249,7 +249,7 @@ def test_two_processes_do_not_train_in_one_folder(finish, new, tmp_path):
     before = steps(tmp_path / "cut")
     with locked(tmp_path / "cut"):
         for arguments in ((*RESUME, "--max_iters=4"), (*new, "--out_dir=cut", "--max_iters=4", "--overwrite=True")):
-            assert "Another process is training in cut" in finish(*arguments, code=1)
+            assert "Another process is writing to cut" in finish(*arguments, code=1)
     assert steps(tmp_path / "cut") == before
     finish(*RESUME, "--max_iters=4")
 

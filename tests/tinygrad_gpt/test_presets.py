@@ -13,7 +13,7 @@ RECIPES = {
     "calculator": {"task": "calculator", "digits": 3, "operators": "+-", "block_size": 12},
     "finetune-shakespeare": {"init_from": "gpt2", "tokenizer": "gpt2", "learning_rate": 3e-5, "decay_lr": False}
     | {"batch_size": 1, "gradient_accumulation_steps": 32, "max_iters": 20, "eval_interval": 5}
-    | {"always_save_checkpoint": False, "gradient_checkpointing": True, "tokens_per_iter": 32_768},
+    | {"always_save_checkpoint": False, "gradient_checkpointing": False, "tokens_per_iter": 32_768},
     "gpt2": {"n_layer": 12, "n_head": 12, "n_embd": 768, "block_size": 1024, "bias": False, "tokenizer": "gpt2"}
     | {"learning_rate": 6e-4, "final_lr": 6e-5, "warmup_iters": 2000, "decay_iters": 600_000}
     | {"max_iters": 600_000, "weight_decay": 0.1, "beta1": 0.9, "beta2": 0.95, "tokens_per_iter": 491_520},

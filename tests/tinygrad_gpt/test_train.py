@@ -92,6 +92,14 @@ def test_a_named_folder_is_replaced_only_when_told_to(train, here, text_file, tm
     assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
 
 
+def test_a_run_that_was_killed_before_its_first_checkpoint_is_not_offered_for_resuming(here, text_file, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "metrics.jsonl").touch()
+    refused = here("train", f"--input={text_file}", "--out_dir=run")
+    assert refused.returncode == 2 and "--overwrite=True" in refused.stderr
+    assert "has no checkpoint yet" in refused.stderr and "resume" not in refused.stderr
+
+
 @pytest.mark.parametrize(
     "options",
     [(), ("--dropout=0.2", "--gradient_accumulation_steps=2"), ("--dtype=float64", "--decay_lr=False")],
