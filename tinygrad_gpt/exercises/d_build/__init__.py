@@ -1,0 +1,1 @@
+"""Build it: autograd, AdamW, sampling, the cache."""
