@@ -6,6 +6,8 @@ It writes its verdict to FOLDER/verdict.json, and to FOLDER/faults.txt where it 
 import dataclasses
 import faulthandler
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -27,6 +29,32 @@ def limit_resources() -> None:
         resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
+def limit_time(seconds: float, faults) -> None:
+    """When the time is up, write where the program is and end it.
+
+    A signal's handler runs between two steps of Python, where the call stack is whole; faulthandler's thread looks at
+    it while it changes, so it only comes in where the program is stuck in one step, or the system has no such signal.
+    """
+    if hasattr(signal, "setitimer"):
+
+        def time_is_up(signum, frame):
+            faults.write("Timeout\n")
+            faults.flush()
+            faulthandler.dump_traceback(faults)
+            os._exit(1)
+
+        signal.signal(signal.SIGALRM, time_is_up)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        seconds += 1
+    faulthandler.dump_traceback_later(seconds, exit=True, file=faults)
+
+
+def no_time_limit() -> None:
+    faulthandler.cancel_dump_traceback_later()
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
 def main(number: str, file: str, folder: str, seconds: str) -> None:
     exercise, path = find(number), Path(file)
     exercise.module  # noqa: B018  imported before the clock starts
@@ -35,9 +63,9 @@ def main(number: str, file: str, folder: str, seconds: str) -> None:
     limit_resources()
     with open(Path(folder, "faults.txt"), "w") as faults:
         faulthandler.enable(faults)
-        faulthandler.dump_traceback_later(float(seconds), exit=True, file=faults)
+        limit_time(float(seconds), faults)
         verdict = examine(exercise, path)
-        faulthandler.cancel_dump_traceback_later()
+        no_time_limit()
         Path(folder, "verdict.json").write_text(json.dumps(dataclasses.asdict(verdict)), "utf-8")
         faulthandler.disable()
 
