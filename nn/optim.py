@@ -84,11 +84,16 @@ class Optimizer:
             with tensor.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is not None:
-                    self.update(p, p.grad.array, self.state.setdefault(p, {}), group)
-                    p.mark_written()
+            params = [p for p in group["params"] if p.grad is not None]
+            self.update_all(params, [p.grad.array for p in params], group)
+            for p in params:
+                p.mark_written()
         return loss
+
+    def update_all(self, params: list[Tensor], gradients: list, group: dict[str, Any]) -> None:
+        """Write the next values into all parameters of a group, one by one where a subclass knows no better."""
+        for p, g in zip(params, gradients, strict=True):
+            self.update(p, g, self.state.setdefault(p, {}), group)
 
     def update(self, p: Tensor, g, state: dict[str, Any], group: dict[str, Any]) -> None:
         """Write the next values into p.array, from its raw gradient g, its state and the group's settings."""
@@ -207,7 +212,7 @@ class Adam(Optimizer):
         p ← p − lr · m̂ / (√v̂ + eps)
 
     With `amsgrad`, v̂ is made from the largest v so far (Reddi et al. 2018, arXiv:1904.09237). The loop is a kernel
-    (`adam_step` in tensor/kernels) that works in place, tile by tile.
+    (`adam_step` in tensor/kernels) that works in place, on all parameters of a group at once.
     """
 
     decoupled = False
@@ -232,30 +237,39 @@ class Adam(Optimizer):
         for i, beta in enumerate(group["betas"]):
             self.require(0 <= beta < 1, f"betas[{i}]", beta, "at least 0 and below 1")
 
-    def update(self, p, g, state, group):
-        xp = namespace(p.array)
-        if not state:
-            state["step"] = 0
-            for key in ("exp_avg", "exp_avg_sq", *["max_exp_avg_sq"] * group["amsgrad"]):
-                state[key] = xp.zeros(p.shape, p.dtype)
-        state["step"] += 1
+    def update_all(self, params, gradients, group):
+        together: dict[tuple, list] = {}  # arrays that one call of the kernel can take, by what it must know of them
+        transposed = []  # (array, its values in order)
+        for p, g in zip(params, gradients, strict=True):
+            xp = namespace(p.array)
+            state = self.state.setdefault(p, {})
+            if not state:
+                state["step"] = 0
+                for key in ("exp_avg", "exp_avg_sq", *["max_exp_avg_sq"] * group["amsgrad"]):
+                    state[key] = xp.zeros(p.shape, p.dtype)
+            state["step"] += 1
+            values = xp.ascontiguousarray(p.array)  # p.array itself, unless that is a transposed view
+            if values is not p.array:
+                transposed.append((p.array, values))
+            gradient = xp.ascontiguousarray(-g if group["maximize"] else g)
+            arrays = (values, gradient, state["exp_avg"], state["exp_avg_sq"])
+            largest = state["max_exp_avg_sq"].reshape(-1) if group["amsgrad"] else None
+            flat = (*[a.reshape(-1) for a in arrays], largest)
+            together.setdefault((xp, p.dtype, state["step"]), []).append(flat)
         (beta1, beta2), decay = group["betas"], group["weight_decay"]
-        values = xp.ascontiguousarray(p.array)  # p.array itself, unless that is a transposed view
-        kernels(p.array).adam_step(
-            values.reshape(-1),
-            xp.ascontiguousarray(-g if group["maximize"] else g).reshape(-1),
-            *[state[key].reshape(-1) for key in ("exp_avg", "exp_avg_sq")],
-            state["max_exp_avg_sq"].reshape(-1) if group["amsgrad"] else None,
-            lr=group["lr"],
-            beta1=beta1,
-            beta2=beta2,
-            eps=group["eps"],
-            decay=decay if self.decoupled else 0.0,
-            l2=0.0 if self.decoupled else decay,
-            step=state["step"],
-        )
-        if values is not p.array:
-            p.array[...] = values.reshape(p.shape)
+        for (_, _, step), parameters in together.items():
+            kernels(parameters[0][0]).adam_step(
+                parameters,
+                lr=group["lr"],
+                beta1=beta1,
+                beta2=beta2,
+                eps=group["eps"],
+                decay=decay if self.decoupled else 0.0,
+                l2=0.0 if self.decoupled else decay,
+                step=step,
+            )
+        for array, values in transposed:
+            array[...] = values.reshape(array.shape)
 
 
 class AdamW(Adam):

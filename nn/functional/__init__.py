@@ -10,7 +10,7 @@ from nn.functional.cross_entropy import cross_entropy, cross_entropy_composed, n
 from nn.functional.dropout import dropout, dropout_composed
 from nn.functional.embedding import embedding, embedding_composed, one_hot
 from nn.functional.gelu import gelu, gelu_composed
-from nn.functional.layer_norm import layer_norm, layer_norm_composed, rms_norm
+from nn.functional.layer_norm import layer_norm, layer_norm_composed, rms_norm, rms_norm_composed
 from nn.functional.linear import linear, linear_composed
 from nn.functional.losses import *
 from nn.functional.similarity import *

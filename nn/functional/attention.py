@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 
 import tensor
-from nn.functional.dropout import dropout
+from nn.functional.dropout import draw_seed, dropout
 from nn.functional.softmax import softmax
 from tensor import Op, Tensor
 from tensor.checks import broadcast_shape, require_tensor, shape_text
@@ -30,7 +30,7 @@ def attention_composed(
     is_causal: bool = False,
     scale: float | None = None,
 ) -> Tensor:
-    """The definition, from primitive operations; what a mask or dropout needs takes this path."""
+    """The definition, from primitive operations; what a mask needs takes this path."""
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     s = (query * scale) @ key.transpose(-1, -2)  # (..., T, S)
     if is_causal:
@@ -60,17 +60,20 @@ class Attention(Op):
         Σ_s dp_ts p_ts = Σ_s (Σ_e dy_te v_se) p_ts = Σ_e dy_te (Σ_s p_ts v_se) = Σ_e dy_te y_te.
 
     (Dao et al. 2022, arXiv:2205.14135.)
+
+    With dropout, y = p̃ v with p̃ = p ⊙ keep / (1 − dropout_p), so dv = p̃ᵀ dy and dp = (dy vᵀ) ⊙ keep / (1 − dropout_p);
+    the rest stays, the sum over the keys as well. keep is a function of `seed`, and made again like p.
     """
 
     vjp = "dv = pᵀ dy;  ds = p ⊙ (dy vᵀ − Σ dy ⊙ y);  dq = scale ds k;  dk = scale dsᵀ q"
 
-    def forward(self, q, k, v, *, scale, causal):
-        self.q, self.k, self.v, self.scale, self.causal = q, k, v, scale, causal
-        self.y, self.log_sum = kernels(q).attention(q, k, v, scale, causal)
+    def forward(self, q, k, v, *, scale, causal, dropout_p=0.0, seed=0):
+        self.q, self.k, self.v, self.settings = q, k, v, (scale, causal, dropout_p, seed)
+        self.y, self.log_sum = kernels(q).attention(q, k, v, *self.settings)
         return self.y
 
     def backward(self, dy):
-        return kernels(dy).attention_backward(dy, self.q, self.k, self.v, self.y, self.log_sum, self.scale, self.causal)
+        return kernels(dy).attention_backward(dy, self.q, self.k, self.v, self.y, self.log_sum, *self.settings)
 
 
 def scaled_dot_product_attention(
@@ -96,13 +99,16 @@ def scaled_dot_product_attention(
     name = "scaled_dot_product_attention"
     if attn_mask is not None and is_causal:
         raise RuntimeError(f"{name}: pass attn_mask or is_causal=True, not both")
+    if not 0 <= dropout_p <= 1:
+        raise ValueError(f"{name}: dropout_p is a probability, from 0 to 1, got {dropout_p}")
     _check_shapes(name, query, key, value)
     if enable_gqa:
         key, value = _repeat_heads(name, query, key), _repeat_heads(name, query, value)
     alike = query.ndim == 4 and query.shape[:2] == key.shape[:2] == value.shape[:2]
-    if attn_mask is None and dropout_p == 0 and alike and query.numel() and key.numel() and value.numel():
+    if attn_mask is None and dropout_p < 1 and alike and query.numel() and key.numel() and value.numel():
         scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
-        return Attention.apply(query, key, value, scale=float(scale), causal=bool(is_causal))
+        settings = {"scale": float(scale), "causal": bool(is_causal), "dropout_p": float(dropout_p)}
+        return Attention.apply(query, key, value, **settings, seed=draw_seed() if dropout_p else 0)
     return attention_composed(query, key, value, attn_mask, dropout_p, is_causal, scale)
 
 

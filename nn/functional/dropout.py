@@ -6,9 +6,10 @@ Element by element; x and y have any shape.
 
 from __future__ import annotations
 
-import tensor
 from tensor import Op, Tensor
 from tensor.inplace import assign
+from tensor.kernels import kernels
+from tensor.random import default_generator
 
 
 def dropout_composed(input: Tensor, keep: Tensor, p: float) -> Tensor:
@@ -17,20 +18,19 @@ def dropout_composed(input: Tensor, keep: Tensor, p: float) -> Tensor:
 
 
 class Dropout(Op):
-    """y = x ⊙ keep · scale, with scale = 1 / (1 − p). keep is a constant, so dx = dy ⊙ keep · scale."""
+    """y = x ⊙ keep / (1 − p). keep is a constant, so dx = dy ⊙ keep / (1 − p).
+
+    The mask is not stored: it is a function of `seed`, and backward makes it again (tensor/kernels/random_bits.py).
+    """
 
     vjp = "dx = dy ⊙ keep / (1 − p)"
 
-    def forward(self, x, *, keep, scale):
-        self.keep, self.scale = keep, scale
-        y = x * keep
-        y *= scale
-        return y
+    def forward(self, x, *, p, seed):
+        self.p, self.seed = p, seed
+        return kernels(x).dropout(x, p, seed)
 
     def backward(self, dy):
-        dx = dy * self.keep
-        dx *= self.scale
-        return dx
+        return kernels(dy).dropout(dy, self.p, self.seed)
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -39,6 +39,10 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
         raise ValueError(f"dropout: p is a probability, from 0 to 1, got {p}")
     if not training or p == 0:
         return input
-    keep = tensor.rand(input.shape, dtype=tensor.float32, device=input.device).array >= p
-    y = Dropout.apply(input, keep=keep, scale=1 / (1 - p) if p < 1 else 0.0)
+    y = Dropout.apply(input, p=p, seed=draw_seed()) if p < 1 else input * 0.0
     return assign(input, y, "dropout") if inplace else y
+
+
+def draw_seed() -> int:
+    """A seed for one mask: the next 64 bits of the global random stream."""
+    return int.from_bytes(default_generator.numpy.bytes(8), "little")

@@ -92,6 +92,42 @@ def layer_norm(
     return LayerNorm.apply(input, weight, bias, shape=shape, eps=eps)
 
 
+def rms_norm_composed(
+    input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float = 1e-5
+) -> Tensor:
+    """The definition, from primitive operations."""
+    mean_square = (input * input).mean(tuple(range(-len(normalized_shape), 0)), keepdim=True)  # (..., 1)
+    y = input / (mean_square + eps) ** 0.5
+    return y if weight is None else y * weight
+
+
+class RMSNorm(Op):
+    """y = x̂ ⊙ weight, with x̂ = x r and r = (mean(x²) + eps)^(−1/2), for the rows of x (N, C).
+
+    As for LayerNorm, without the mean: dweight = Σ_n dy ⊙ x̂, g = dy ⊙ weight, and within one row
+
+        ∂r/∂x_i = −½ r³ (2/C) x_i = −(r²/C) x̂_i        ∂x̂_j/∂x_i = r (δ_ij − x̂_i x̂_j / C)
+
+        dx = r (g − x̂ mean(g ⊙ x̂)).
+    """
+
+    vjp = "dx = r (g − x̂ mean(g ⊙ x̂)), g = dy ⊙ weight;  dweight = Σ dy ⊙ x̂"
+
+    def forward(self, x, weight, *, shape, eps):
+        self.x, self.weight, self.shape = x, weight, shape
+        weight = None if weight is None else weight.reshape(-1)  # (C,)
+        y, self.rrms = kernels(x).rms_norm(x.reshape(-1, math.prod(shape)), weight, eps)
+        return y.reshape(x.shape)
+
+    def backward(self, dy):
+        rows = (-1, math.prod(self.shape))  # (N, C)
+        weight = None if self.weight is None else self.weight.reshape(-1)
+        dx, dweight = kernels(dy).rms_norm_backward(
+            dy.reshape(rows), self.x.reshape(rows), weight, self.rrms, affine=self.needs[1]
+        )
+        return dx.reshape(dy.shape), dweight.reshape(self.shape) if self.needs[1] else None
+
+
 def rms_norm(
     input: Tensor, normalized_shape: int | Sequence[int], weight: Tensor | None = None, eps: float | None = None
 ) -> Tensor:
@@ -99,9 +135,9 @@ def rms_norm(
     shape = _check("rms_norm", input, normalized_shape, weight, None)
     if eps is None:
         eps = 2.0 ** -{2: 10, 4: 23, 8: 52}[input.dtype.itemsize]
-    mean_square = (input * input).mean(tuple(range(-len(shape), 0)), keepdim=True)
-    y = input / (mean_square + eps) ** 0.5
-    return y if weight is None else y * weight
+    if input.numel() == 0:
+        return rms_norm_composed(input, shape, weight, eps)
+    return RMSNorm.apply(input, weight, shape=shape, eps=eps)
 
 
 def _check(name: str, input: Tensor, normalized_shape, weight: Tensor | None, bias: Tensor | None) -> tuple[int, ...]:

@@ -3,8 +3,9 @@
 numpy_kernels   the readable reference, for NumPy and CuPy arrays: tiles that stay in the cache, `out=` for fresh arrays
 numba_kernels   compiled, one pass over each row, on all cores; for float32 and float64 on the CPU
 
-`kernels(x)` picks one for the array x: numba's where Numba is installed (the extra `fast`), else NumPy's. The
-environment variable TENSOR_KERNELS=numpy|numba, or `use_kernels("numpy")`, decides it instead.
+`kernels(x)` picks one for the array x: numba's where Numba works (the extra `fast` installs it), else NumPy's, with one
+line on standard error that says so. The environment variable TENSOR_KERNELS=numpy|numba, or `use_kernels("numpy")`,
+decides it instead.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import sys
 import types
 
 import numpy as np
@@ -19,6 +21,7 @@ import numpy as np
 from tensor.kernels import numpy_kernels
 
 CHOICES = ("numpy", "numba")
+INSTALL = "run `pip install tinygrad-gpt[fast]`"
 
 _chosen: list[types.ModuleType] = []  # empty until the first array asks; numba is not imported before
 
@@ -26,9 +29,9 @@ _chosen: list[types.ModuleType] = []  # empty until the first array asks; numba 
 def use_kernels(name: str | None = None) -> None:
     """Use the kernels called `name` ("numpy" or "numba") from here on; None means the default again.
 
-    Raises ValueError for another name, and RuntimeError for numba where it is not installed.
+    Raises ValueError for another name, and RuntimeError for numba where it is not installed or does not work.
     """
-    _chosen[:] = [_load(name)]
+    _chosen[:] = [_load(name or os.environ.get("TENSOR_KERNELS") or None)]
 
 
 def kernels(x) -> types.ModuleType:
@@ -40,11 +43,20 @@ def kernels(x) -> types.ModuleType:
 
 
 def _load(name: str | None) -> types.ModuleType:
-    installed = importlib.util.find_spec("numba") is not None
-    if name is None:
-        name = os.environ.get("TENSOR_KERNELS") or ("numba" if installed else "numpy")
-    if name not in CHOICES:
+    if name is not None and name not in CHOICES:
         raise ValueError(f"there are no kernels called {name!r}: TENSOR_KERNELS must be numpy or numba")
-    if name == "numba" and not installed:
-        raise RuntimeError("TENSOR_KERNELS=numba, but Numba is not installed: run `pip install tinygrad-gpt[fast]`")
-    return importlib.import_module(f"tensor.kernels.{name}_kernels")
+    if name == "numpy":
+        return numpy_kernels
+    if importlib.util.find_spec("numba") is None:
+        problem = f"Numba is not installed: {INSTALL}"
+    else:
+        try:
+            numba_kernels = importlib.import_module("tensor.kernels.numba_kernels")
+            numba_kernels.softmax(np.zeros((1, 1), np.float32), 1)  # what cannot be compiled shows here
+            return numba_kernels
+        except Exception as error:  # whatever a Numba that does not fit this Python or NumPy comes up with
+            problem = f"Numba does not work here ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
+    if name == "numba":
+        raise RuntimeError(f"TENSOR_KERNELS=numba, but {problem}")
+    print(f"tensor: NumPy's kernels, the slower ones, as {problem}", file=sys.stderr)
+    return numpy_kernels

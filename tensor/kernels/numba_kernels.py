@@ -2,6 +2,7 @@
 
 Same functions, arguments and results as in numpy_kernels, for float32 and float64 arrays on the CPU. What stands here
 is Python: it makes arrays contiguous and hands each thread its part; the loops are in numba_loops.
+Attention has a file of its own, numba_attention.
 """
 
 from __future__ import annotations
@@ -11,7 +12,32 @@ import math
 import numpy as np
 
 from tensor.kernels import numba_loops as loops
-from tensor.kernels import numpy_kernels, threads
+from tensor.kernels import threads
+from tensor.kernels.numba_attention import attention, attention_backward
+from tensor.kernels.random_bits import threshold, words
+from tensor.kernels.tiles import pieces
+
+__all__ = [
+    "adam_step",
+    "attention",
+    "attention_backward",
+    "cross_entropy",
+    "cross_entropy_backward",
+    "dropout",
+    "embedding_backward",
+    "gelu_erf",
+    "gelu_erf_backward",
+    "gelu_tanh",
+    "gelu_tanh_backward",
+    "layer_norm",
+    "layer_norm_backward",
+    "log_softmax",
+    "log_softmax_backward",
+    "rms_norm",
+    "rms_norm_backward",
+    "softmax",
+    "softmax_backward",
+]
 
 # ---------------------------------------------------------------------- softmax
 
@@ -51,7 +77,7 @@ def log_softmax_backward(dy, y, axis: int):
     return _along(loops.log_softmax_backward_rows, axis, dy, y)
 
 
-# ---------------------------------------------------------------------- layer norm
+# ---------------------------------------------------------------------- norms
 
 
 def layer_norm(x, weight, bias, eps: float):
@@ -79,6 +105,31 @@ def layer_norm_backward(dy, x, weight, mean, rstd, affine: bool):
     )
     dweight, dbias = sums.sum(axis=0) if affine else (None, None)
     return dx, dweight, dbias
+
+
+def rms_norm(x, weight, eps: float):
+    """y (N, C) and rrms (N,) as in numpy_kernels."""
+    N, C = x.shape
+    x = np.ascontiguousarray(x)
+    weight = np.ones(C, x.dtype) if weight is None else np.ascontiguousarray(weight)
+    y, rrms = np.empty_like(x), np.empty(N, x.dtype)
+    _over_rows(loops.rms_norm_rows, x, weight, x.dtype.type(eps), y, rrms)
+    return y, rrms
+
+
+def rms_norm_backward(dy, x, weight, rrms, affine: bool):
+    """dx (N, C) and dweight (C,) as in numpy_kernels; each thread sums its own rows, then the sums are added."""
+    N, C = x.shape
+    x, dy = np.ascontiguousarray(x), np.ascontiguousarray(dy)
+    weight = np.ones(C, x.dtype) if weight is None else np.ascontiguousarray(weight)
+    dx = np.empty_like(x)
+    parts = threads.split(N, x.size)
+    sums = np.zeros((len(parts), C), x.dtype)
+    threads.run(
+        loops.rms_norm_backward_rows,
+        [(dy, x, weight, rrms, dx, sums[i], *part) for i, part in enumerate(parts)],
+    )
+    return dx, sums.sum(axis=0) if affine else None
 
 
 # ---------------------------------------------------------------------- GELU
@@ -136,6 +187,20 @@ def cross_entropy_backward(dlosses, logits, targets, row_weight, log_sum):
     return dlogits
 
 
+# ---------------------------------------------------------------------- dropout
+
+
+def dropout(x, p: float, seed: int):
+    """x / (1 − p) or 0 for each element, as in numpy_kernels."""
+    f, (low, high) = x.dtype.type, words(seed)
+    settings = np.uint32(threshold(p)), f(1 / (1 - p)), np.uint32(low), np.uint32(high)
+    y = np.empty(x.shape, x.dtype)
+    flat, out = np.ascontiguousarray(x).reshape(-1), y.reshape(-1)
+    parts = threads.split(x.size, x.size)
+    threads.run(loops.dropout, [(flat[a:b], out[a:b], a, *settings) for a, b in parts])
+    return y
+
+
 # ---------------------------------------------------------------------- embedding
 
 
@@ -148,72 +213,18 @@ def embedding_backward(dy, idx, num_embeddings: int):
     return dweight
 
 
-# ---------------------------------------------------------------------- attention
-
-
-def attention(q, k, v, scale: float, causal: bool):
-    """y (B, H, T, E) and log_sum (B, H, T), as in numpy_kernels: products by BLAS, all between them in one pass."""
-    y = numpy_kernels.heads_side_by_side(np, (*q.shape[:3], v.shape[3]), q.dtype)
-    log_sum = np.empty(q.shape[:3], q.dtype)
-    parts = threads.split(len(q), q.size // q.shape[3] * k.shape[2])
-    threads.run(
-        _attention_part,
-        [(q[a:b], k[a:b], v[a:b], q.dtype.type(scale), causal, y[a:b], log_sum[a:b]) for a, b in parts],
-    )
-    return y, log_sum
-
-
-def _attention_part(q, k, v, scale, causal, y, log_sum):
-    for heads, rows, columns in numpy_kernels.score_tiles(q, k, causal):
-        s = q[heads][..., rows, :] @ k[heads][..., columns, :].swapaxes(-1, -2)  # (b, h, t, s)
-        sums = np.empty(s.shape[:3], s.dtype)
-        first = rows.start if causal else s.shape[3]
-        loops.softmax_scores(s.reshape(-1, *s.shape[2:]), sums.reshape(-1, s.shape[2]), scale, first)
-        np.matmul(s, v[heads][..., columns, :], out=y[heads][..., rows, :])
-        log_sum[heads][..., rows] = sums
-
-
-def attention_backward(dy, q, k, v, y, log_sum, scale: float, causal: bool):
-    """dq, dk, dv of `attention`."""
-    dq, dk, dv = (numpy_kernels.heads_side_by_side(np, a.shape, a.dtype) for a in (q, k, v))
-    parts = threads.split(len(q), q.size // q.shape[3] * k.shape[2])
-    threads.run(
-        _attention_backward_part,
-        [
-            (*[a[i:j] for a in (dy, q, k, v, y, log_sum)], q.dtype.type(scale), causal, dq[i:j], dk[i:j], dv[i:j])
-            for i, j in parts
-        ],
-    )
-    return dq, dk, dv
-
-
-def _attention_backward_part(dy, q, k, v, y, log_sum, scale, causal, dq, dk, dv):
-    dk[...] = 0
-    dv[...] = 0
-    along = np.einsum("bhte,bhte->bht", dy, y)
-    for heads, rows, columns in numpy_kernels.score_tiles(q, k, causal):
-        q_t, dy_t, k_s = q[heads][..., rows, :], dy[heads][..., rows, :], k[heads][..., columns, :]
-        p = q_t @ k_s.swapaxes(-1, -2)
-        ds = dy_t @ v[heads][..., columns, :].swapaxes(-1, -2)
-        flat = (-1, *p.shape[2:])
-        sums, alongs = [np.ascontiguousarray(a[heads][..., rows]).reshape(-1, p.shape[2]) for a in (log_sum, along)]
-        loops.scores_backward(
-            p.reshape(flat), ds.reshape(flat), sums, alongs, scale, rows.start if causal else p.shape[3]
-        )
-        dv[heads][..., columns, :] += p.swapaxes(-1, -2) @ dy_t
-        np.matmul(ds, k_s, out=dq[heads][..., rows, :])
-        dk[heads][..., columns, :] += ds.swapaxes(-1, -2) @ q_t
-
-
 # ---------------------------------------------------------------------- Adam
 
 
-def adam_step(p, g, m, v, v_max, *, lr, beta1, beta2, eps, decay, l2, step) -> None:
-    """One step of Adam or AdamW on the flat parameter p, in place; see numpy_kernels."""
-    f = p.dtype.type
-    correction1, correction2 = 1 - beta1**step, 1 - beta2**step
-    settings = [f(lr / correction1), f(beta1), f(1 - beta1), f(beta2), f(1 - beta2), f(eps)]
-    settings += [f(1 - lr * decay), f(l2), f(1 / math.sqrt(correction2))]
-    arrays = (p, g, m, v, v if v_max is None else v_max)
-    parts = threads.split(p.size, p.size)
-    threads.run(loops.adam, [(*[a[start:stop] for a in arrays], *settings, v_max is not None) for start, stop in parts])
+def adam_step(parameters, *, lr, beta1, beta2, eps, decay, l2, step) -> None:
+    """One step of Adam or AdamW, in place, for a list of (p, g, m, v, v_max); see numpy_kernels."""
+    f = parameters[0][0].dtype.type
+    settings = [f(lr / (1 - beta1**step)), f(beta1), f(1 - beta1), f(beta2), f(1 - beta2), f(eps)]
+    settings += [f(1 - lr * decay), f(l2), f(1 / math.sqrt(1 - beta2**step))]
+
+    def part(start: int, stop: int) -> None:
+        for p, g, m, v, v_max in pieces(parameters, start, stop):
+            loops.adam(p, g, m, v, v if v_max is None else v_max, *settings, v_max is not None)
+
+    total = sum(arrays[0].size for arrays in parameters)
+    threads.run(part, threads.split(total, total))

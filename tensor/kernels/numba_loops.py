@@ -7,19 +7,43 @@ run over `range(row.size)`, whose indices are known not to be negative; others c
 from __future__ import annotations
 
 import math
+import sys
+from collections.abc import Callable
+from typing import Any
 
 import numba
 import numpy as np
+from numba.core import event
 from numba.extending import overload
 
 from tensor.kernels.erfcx import ERFCX_SCALE, erfcx_polynomial
 from tensor.kernels.numpy_kernels import TANH_CUBIC, TANH_SCALE
+from tensor.kernels.random_bits import FIRST, SECOND, SPREAD
 
 _SLOPE = 2 * TANH_SCALE
 _CUBIC = 2 * TANH_SCALE * TANH_CUBIC
 
 # Reordering sums and fusing multiply-adds lets the loops use vector instructions; NaN and inf stay what they are.
-compiled = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+compiled: Callable[[Callable], Any] = numba.njit(
+    cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}
+)
+
+
+class _SayOnce(event.Listener):
+    """Says that kernels are being compiled when the first one is: it takes a while, and happens once."""
+
+    said = False
+
+    def on_start(self, event):
+        if not self.said and event.data["dispatcher"].__module__.startswith("tensor.kernels"):
+            self.said = True
+            print("tensor: compiling the fast kernels; this takes some seconds, once", file=sys.stderr)
+
+    def on_end(self, event):
+        """Part of the interface; the end goes unsaid."""
+
+
+event.register("numba:compile", _SayOnce())
 
 
 def exp(x):
@@ -56,17 +80,56 @@ def _exp(x):
 
 
 @compiled
+def largest(row):
+    """max row, NaN where the row begins with one; four maxima side by side, as each step waits for the one before."""
+    a = b = c = d = row[0]
+    for i in range(3, row.size, 4):
+        w, x, y, z = row[i - 3], row[i - 2], row[i - 1], row[i]
+        a, b = w if w > a else a, x if x > b else b
+        c, d = y if y > c else c, z if z > d else d
+    for i in range(row.size // 4 * 4, row.size):
+        a = max(a, row[i])
+    return max(max(a, b), max(c, d))
+
+
+@compiled
+def exp_row(row, top):
+    """exp(row − top), in place; returns its sum."""
+    total = row.dtype.type(0)
+    for c in range(row.size):
+        e = exp(row[c] - top)
+        row[c] = e
+        total += e
+    return total
+
+
+@compiled
+def dot(x, y):
+    total = x.dtype.type(0)
+    for c in range(x.size):
+        total += x[c] * y[c]
+    return total
+
+
+@compiled
+def random_bits(number, low, high):
+    """The bits of one element as in tensor/kernels/random_bits.py; a product of uint32 would otherwise be a uint64."""
+    x = np.uint32(np.uint32(number) * np.uint32(SPREAD)) + low
+    x = np.uint32(x)
+    x ^= x >> np.uint32(16)
+    x = np.uint32(x * np.uint32(FIRST))
+    x ^= x >> np.uint32(15)
+    x = np.uint32(x + high)
+    x = np.uint32(x * np.uint32(SECOND))
+    return np.uint32(x ^ (x >> np.uint32(16)))
+
+
+@compiled
 def softmax_rows(x, y, start, stop):
     for n in range(start, stop):
         row, out = x[n], y[n]
-        top = row[0]
-        for c in range(row.size):
-            top = max(top, row[c])
-        total = row.dtype.type(0)
-        for c in range(row.size):
-            e = exp(row[c] - top)
-            out[c] = e
-            total += e
+        out[:] = row
+        total = exp_row(out, largest(row))
         for c in range(row.size):
             out[c] /= total
 
@@ -86,9 +149,7 @@ def softmax_backward_rows(dy, y, dx, start, stop):
 def log_softmax_rows(x, y, start, stop):
     for n in range(start, stop):
         row, out = x[n], y[n]
-        top = row[0]
-        for c in range(row.size):
-            top = max(top, row[c])
+        top = largest(row)
         total = row.dtype.type(0)
         for c in range(row.size):
             total += exp(row[c] - top)
@@ -145,6 +206,37 @@ def layer_norm_backward_rows(dy, x, weight, mean, rstd, dx, dweight, dbias, star
         along /= C
         for c in range(row.size):
             out[c] = r * (g[c] * weight[c] - total - (row[c] - m) * r * along)
+
+
+@compiled
+def rms_norm_rows(x, weight, eps, y, rrms, start, stop):
+    for n in range(start, stop):
+        row, out = x[n], y[n]
+        r = x.dtype.type(1) / math.sqrt(dot(row, row) / x.dtype.type(row.size) + eps)
+        for c in range(row.size):
+            out[c] = row[c] * r * weight[c]
+        rrms[n] = r
+
+
+@compiled
+def rms_norm_backward_rows(dy, x, weight, rrms, dx, dweight, start, stop):
+    for n in range(start, stop):
+        row, g, out, r = x[n], dy[n], dx[n], rrms[n]
+        along = x.dtype.type(0)
+        for c in range(row.size):
+            normal = row[c] * r
+            dweight[c] += g[c] * normal
+            along += g[c] * weight[c] * normal
+        along /= x.dtype.type(row.size)
+        for c in range(row.size):
+            out[c] = r * (g[c] * weight[c] - row[c] * r * along)
+
+
+@compiled
+def dropout(x, y, first, drop, grow, low, high):
+    zero = x.dtype.type(0)
+    for i in range(x.size):
+        y[i] = grow * x[i] if random_bits(first + i, low, high) >= drop else zero
 
 
 @compiled
@@ -210,9 +302,7 @@ def gelu_erf_backward(dy, x, dx):
 def cross_entropy_rows(logits, targets, row_weight, losses, log_sum, start, stop):
     for n in range(start, stop):
         row = logits[n]
-        top = row[0]
-        for v in range(row.size):
-            top = max(top, row[v])
+        top = largest(row)
         total = row.dtype.type(0)
         for v in range(row.size):
             total += exp(row[v] - top)
@@ -241,38 +331,23 @@ def add_rows(dy, idx, dweight, start, stop):
 
 
 @compiled
-def softmax_scores(s, log_sum, scale, first):
-    """In place, row t of each s (t, s): the softmax of scale · s over its columns up to first + t; 0 beyond."""
-    for m in range(s.shape[0]):
-        for t in range(s.shape[1]):
-            row = s[m, t]
-            seen = row[: min(first + t + 1, row.size)]
-            top = seen[0] * scale
-            for c in range(seen.size):
-                top = max(top, seen[c] * scale)
-            total = s.dtype.type(0)
-            for c in range(seen.size):
-                e = exp(seen[c] * scale - top)
-                seen[c] = e
-                total += e
-            for c in range(seen.size):
-                seen[c] /= total
-            row[seen.size :] = 0
-            log_sum[m, t] = top + math.log(total)
+def scores_backward(p, ds, log_sum, along, number, drop, grow, low, high):
+    """In place, for one row: scores in p become dropped-out probabilities, and dp in ds becomes p ⊙ (dp − along).
 
-
-@compiled
-def scores_backward(p, ds, log_sum, along, scale, first):
-    """In place: the scores in p become probabilities, and dp in ds becomes scale · p ⊙ (dp − along)."""
-    for m in range(p.shape[0]):
-        for t in range(p.shape[1]):
-            row, out = p[m, t], ds[m, t]
-            seen = min(first + t + 1, row.size)
-            for c in range(row[:seen].size):
-                row[c] = exp(row[c] * scale - log_sum[m, t])
-                out[c] = scale * row[c] * (out[c] - along[m, t])
-            row[seen:] = 0
-            out[seen:] = 0
+    A weight that dropout keeps grows, one that it drops takes no part; without dropout `drop` is 0 and `grow` is 1.
+    """
+    zero = p.dtype.type(0)
+    if drop > 0:
+        for s in range(p.size):
+            e = exp(p[s] - log_sum)
+            weight = grow if random_bits(number + s, low, high) >= drop else zero
+            p[s] = weight * e
+            ds[s] = e * (weight * ds[s] - along)
+    else:
+        for s in range(p.size):
+            e = exp(p[s] - log_sum)
+            p[s] = e
+            ds[s] = e * (ds[s] - along)
 
 
 @compiled

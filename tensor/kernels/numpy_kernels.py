@@ -8,28 +8,37 @@ In all of them a row is the last dimension; N counts rows, C (or V, for a vocabu
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 
 from tensor.devices import namespace
 from tensor.kernels.erfcx import ERFCX_SCALE, erfcx_polynomial
+from tensor.kernels.numpy_attention import attention, attention_backward
+from tensor.kernels.numpy_norms import layer_norm, layer_norm_backward, rms_norm, rms_norm_backward
+from tensor.kernels.random_bits import random_bits, threshold
+from tensor.kernels.tiles import TILE, in_parts, pieces, row_tiles, tiles
 
-TILE = 1 << 15  # elements: with one or two scratch arrays of its size a float32 tile fits in a 512 KiB cache
-SCORES = 1 << 18  # attention scores held at a time on the CPU
-QUERIES = 128  # rows of scores computed at a time; the finer, the more of the causal half is skipped
-
-
-def tiles(x, length: int, step: int) -> Iterator[slice]:
-    """Slices that cover range(length), `step` at a time; on a GPU one slice, as launching work is what costs there."""
-    step = step if namespace(x) is np else max(length, 1)
-    return (slice(start, min(start + step, length)) for start in range(0, length, step))
-
-
-def row_tiles(x) -> Iterator[slice]:
-    """Slices over the rows of x (N, C) that hold about TILE elements each."""
-    return tiles(x, x.shape[0], max(1, TILE // max(x.shape[1], 1)))
-
+__all__ = [
+    "adam_step",
+    "attention",
+    "attention_backward",
+    "cross_entropy",
+    "cross_entropy_backward",
+    "dropout",
+    "embedding_backward",
+    "gelu_erf",
+    "gelu_erf_backward",
+    "gelu_tanh",
+    "gelu_tanh_backward",
+    "layer_norm",
+    "layer_norm_backward",
+    "log_softmax",
+    "log_softmax_backward",
+    "rms_norm",
+    "rms_norm_backward",
+    "softmax",
+    "softmax_backward",
+]
 
 # ---------------------------------------------------------------------- softmax
 
@@ -71,52 +80,6 @@ def log_softmax_backward(dy, y, axis: int):
     return dx
 
 
-# ---------------------------------------------------------------------- layer norm
-
-
-def layer_norm(x, weight, bias, eps: float):
-    """y = (x − mean) · rstd ⊙ weight + bias for the rows of x (N, C); weight, bias (C,) or None.
-
-    Returns y (N, C), mean (N,) and rstd (N,), the reciprocal of √(variance + eps).
-    """
-    xp = namespace(x)
-    N, C = x.shape
-    y = xp.empty((N, C), x.dtype)
-    mean, rstd = xp.empty(N, x.dtype), xp.empty(N, x.dtype)
-    for rows in row_tiles(x):
-        xp.mean(x[rows], axis=1, out=mean[rows])
-        centred = xp.subtract(x[rows], mean[rows, None], out=y[rows])
-        variance = xp.einsum("nc,nc->n", centred, centred) / C
-        rstd[rows] = 1 / xp.sqrt(variance + eps)
-        centred *= rstd[rows, None]
-        if weight is not None:
-            centred *= weight
-        if bias is not None:
-            centred += bias
-    return y, mean, rstd
-
-
-def layer_norm_backward(dy, x, weight, mean, rstd, affine: bool):
-    """dx (N, C), and dweight, dbias (C,) where `affine`, else None. Derived in `nn.functional.layer_norm`."""
-    xp = namespace(dy)
-    N, C = x.shape
-    dx = xp.empty((N, C), x.dtype)
-    dweight, dbias = (xp.zeros(C, x.dtype), xp.zeros(C, x.dtype)) if affine else (None, None)
-    for rows in row_tiles(x):
-        normal = (x[rows] - mean[rows, None]) * rstd[rows, None]  # x̂
-        if affine:
-            dweight += xp.einsum("nc,nc->c", dy[rows], normal)
-            dbias += dy[rows].sum(axis=0)
-        g = dx[rows]
-        xp.multiply(dy[rows], 1 if weight is None else weight, out=g)
-        along = xp.einsum("nc,nc->n", g, normal) / C  # mean of g ⊙ x̂
-        normal *= along[:, None]
-        g -= g.mean(axis=1, keepdims=True)
-        g -= normal
-        g *= rstd[rows, None]
-    return dx, dweight, dbias
-
-
 # ---------------------------------------------------------------------- GELU
 
 TANH_SCALE = math.sqrt(2 / math.pi)
@@ -149,9 +112,13 @@ def _elementwise(tile_function, x, *others):
     flat = [a.reshape(-1) for a in (x, *others)]
     y = xp.empty(x.shape, x.dtype)
     out = y.reshape(-1)
-    scratch = xp.empty(min(x.size, TILE) if xp is np else x.size, x.dtype)
-    for part in tiles(x, x.size, TILE):
-        tile_function(*[a[part] for a in flat], out=out[part], scratch=scratch[: part.stop - part.start])
+
+    def part(start: int, stop: int) -> None:
+        scratch = xp.empty(min(stop - start, TILE) if xp is np else x.size, x.dtype)
+        for tile in tiles(x, start, stop, TILE):
+            tile_function(*[a[tile] for a in flat], out=out[tile], scratch=scratch[: tile.stop - tile.start])
+
+    in_parts(out, part)
     return y
 
 
@@ -233,11 +200,16 @@ def cross_entropy(logits, targets, row_weight):
     xp = namespace(logits)
     N = logits.shape[0]
     log_sum = xp.empty(N, logits.dtype)
-    for rows in row_tiles(logits):
-        x = logits[rows]
-        top = x.max(axis=1)
-        e = xp.exp(x - top[:, None])
-        log_sum[rows] = xp.log(e.sum(axis=1)) + top
+
+    def part(start: int, stop: int) -> None:
+        for rows in row_tiles(logits, start, stop):
+            x = logits[rows]
+            top = x.max(axis=1)
+            e = x - top[:, None]
+            xp.exp(e, out=e)
+            log_sum[rows] = xp.log(e.sum(axis=1)) + top
+
+    in_parts(logits, part)
     picked = logits[xp.arange(N), xp.where(row_weight == 0, 0, targets)]
     return xp.where(row_weight == 0, 0, row_weight * (log_sum - picked)), log_sum
 
@@ -247,13 +219,39 @@ def cross_entropy_backward(dlosses, logits, targets, row_weight, log_sum):
     xp = namespace(logits)
     scale = xp.where(row_weight == 0, 0, dlosses * row_weight)
     dlogits = xp.empty(logits.shape, logits.dtype)
-    for rows in row_tiles(logits):
-        d = xp.subtract(logits[rows], log_sum[rows, None], out=dlogits[rows])
-        xp.exp(d, out=d)
-        d *= scale[rows, None]
+
+    def part(start: int, stop: int) -> None:
+        for rows in row_tiles(logits, start, stop):
+            d = xp.subtract(logits[rows], log_sum[rows, None], out=dlogits[rows])
+            xp.exp(d, out=d)
+            d *= scale[rows, None]
+
+    in_parts(logits, part)
     dlogits[row_weight == 0] = 0  # also where such a row holds inf or NaN
     dlogits[xp.arange(len(logits)), xp.where(row_weight == 0, 0, targets)] -= scale
     return dlogits
+
+
+# ---------------------------------------------------------------------- dropout
+
+
+def dropout(x, p: float, seed: int):
+    """x / (1 − p) where the random bits of the element's number (`random_bits`) say so, which has probability 1 − p,
+    else 0; elements are numbered in row-major order. The gradient is the same function of dy.
+    """
+    xp = namespace(x)
+    flat = x.reshape(-1)
+    y = xp.empty(x.shape, x.dtype)
+    out, scale, drop = y.reshape(-1), x.dtype.type(1 / (1 - p)), xp.uint32(threshold(p))
+
+    def part(start: int, stop: int) -> None:
+        for tile in tiles(x, start, stop, TILE):
+            keep = random_bits(xp, xp.arange(tile.start, tile.stop).astype(xp.uint32), seed) >= drop
+            xp.multiply(flat[tile], keep, out=out[tile])
+            out[tile] *= scale
+
+    in_parts(out, part)
+    return y
 
 
 # ---------------------------------------------------------------------- embedding
@@ -273,116 +271,45 @@ def embedding_backward(dy, idx, num_embeddings: int):
     return dweight
 
 
-# ---------------------------------------------------------------------- attention
-
-
-def attention(q, k, v, scale: float, causal: bool):
-    """softmax(scale q kᵀ) v for q (B, H, T, D), k (B, H, S, D), v (B, H, S, E); if `causal`, row t sees columns ≤ t.
-
-    Returns y (B, H, T, E), stored as (B, T, H, E) so that the heads lie side by side, and for backward the
-    logarithm of each row's softmax denominator (B, H, T). Scores are made and dropped tile by tile: no T × S
-    matrix is kept (Dao et al. 2022, arXiv:2205.14135).
-    """
-    xp = namespace(q)
-    y = heads_side_by_side(xp, (*q.shape[:3], v.shape[3]), q.dtype)
-    log_sum = xp.empty(q.shape[:3], q.dtype)
-    for heads, rows, columns in score_tiles(q, k, causal):
-        s = q[heads][..., rows, :] @ k[heads][..., columns, :].swapaxes(-1, -2)  # (b, h, t, s)
-        s *= scale
-        if causal:
-            xp.copyto(s, -math.inf, where=_future(xp, rows, columns))
-        top = s.max(axis=-1, keepdims=True)
-        s -= top
-        xp.exp(s, out=s)
-        total = s.sum(axis=-1, keepdims=True)
-        y[heads][..., rows, :] = s @ v[heads][..., columns, :]
-        y[heads][..., rows, :] /= total
-        log_sum[heads][..., rows] = (xp.log(total) + top)[..., 0]
-    return y, log_sum
-
-
-def attention_backward(dy, q, k, v, y, log_sum, scale: float, causal: bool):
-    """dq, dk, dv of `attention`; see `nn.functional.attention` for the derivation. The scores are computed again."""
-    xp = namespace(q)
-    dq, dk, dv = (heads_side_by_side(xp, a.shape, a.dtype) for a in (q, k, v))
-    dk[...] = 0
-    dv[...] = 0
-    along = xp.einsum("bhte,bhte->bht", dy, y)  # Σ_s dp p of each row
-    for heads, rows, columns in score_tiles(q, k, causal):
-        q_t, dy_t, k_s = q[heads][..., rows, :], dy[heads][..., rows, :], k[heads][..., columns, :]
-        p = q_t @ k_s.swapaxes(-1, -2)  # (b, h, t, s)
-        p *= scale
-        p -= log_sum[heads][..., rows, None]
-        xp.exp(p, out=p)
-        if causal:
-            xp.copyto(p, 0, where=_future(xp, rows, columns))
-        dv[heads][..., columns, :] += p.swapaxes(-1, -2) @ dy_t
-        ds = dy_t @ v[heads][..., columns, :].swapaxes(-1, -2)  # dp
-        ds -= along[heads][..., rows, None]
-        ds *= p
-        ds *= scale
-        dq[heads][..., rows, :] = ds @ k_s
-        dk[heads][..., columns, :] += ds.swapaxes(-1, -2) @ q_t
-    return dq, dk, dv
-
-
-def heads_side_by_side(xp, shape, dtype):
-    """An empty (B, H, T, D) array that lies in memory as (B, T, H, D): merging the heads is then free."""
-    B, H, T, D = shape
-    return xp.empty((B, T, H, D), dtype).swapaxes(1, 2)
-
-
-def score_tiles(q, k, causal: bool):
-    """(heads, rows, columns) of every tile of scores: indices into (B, H), and slices of T and of S.
-
-    A causal tile leaves out the columns after its last row.
-    """
-    (B, H, T), S = q.shape[:3], k.shape[2]
-    for rows in tiles(q, T, QUERIES):
-        height = rows.stop - rows.start
-        columns = slice(0, min(rows.stop, S) if causal else S)
-        each = max(1, height * columns.stop)
-        for h in tiles(q, H, max(1, SCORES // each)):
-            for b in tiles(q, B, max(1, SCORES // (each * H))):
-                yield (b, h), rows, columns
-
-
-def _future(xp, rows: slice, columns: slice):
-    """Which columns of a causal tile a row may not see yet: bool (t, s)."""
-    return xp.arange(columns.stop)[None, :] > xp.arange(rows.start, rows.stop)[:, None]
-
-
 # ---------------------------------------------------------------------- Adam
 
 
-def adam_step(p, g, m, v, v_max, *, lr, beta1, beta2, eps, decay, l2, step) -> None:
-    """One step of Adam or AdamW on the parameter p, in place, with its gradient g and its moments m and v.
+def adam_step(parameters, *, lr, beta1, beta2, eps, decay, l2, step) -> None:
+    """One step of Adam or AdamW, in place, for a list of parameters: of each (p, g, m, v, v_max), flat arrays.
 
-    See `nn.optim.Adam` for the formula; `decay` is decoupled (p shrinks), `l2` is added to the gradient. All arrays
-    are flat; `v_max` is None but for AMSGrad. Works tile by tile in two scratch buffers.
+    These are the parameter, its gradient, its moments, and None but for AMSGrad. See `nn.optim.Adam` for the formula;
+    `decay` is decoupled (p shrinks), `l2` is added to the gradient. Works tile by tile in two scratch buffers.
     """
-    xp = namespace(p)
-    correction1, correction2 = 1 - beta1**step, 1 - beta2**step
-    size = min(p.size, TILE) if xp is np else p.size
-    scratch, denominator = xp.empty(size, p.dtype), xp.empty(size, p.dtype)
-    for part in tiles(p, p.size, TILE):
-        pt, gt, mt, vt = p[part], g[part], m[part], v[part]
-        a, d = scratch[: pt.size], denominator[: pt.size]
-        if l2:
-            gt = gt + l2 * pt
-        if decay:
-            pt *= 1 - lr * decay
-        mt *= beta1
-        mt += xp.multiply(gt, 1 - beta1, out=a)
-        xp.multiply(gt, gt, out=a)
-        a *= 1 - beta2
-        vt *= beta2
-        vt += a
-        if v_max is not None:
-            xp.maximum(v_max[part], vt, out=v_max[part])
-        xp.sqrt(vt if v_max is None else v_max[part], out=d)
-        d *= 1 / math.sqrt(correction2)
-        d += eps
-        xp.multiply(mt, lr / correction1, out=a)
-        a /= d
-        pt -= a
+    first = parameters[0][0]
+    xp = namespace(first)
+    rate, shrink, root = lr / (1 - beta1**step), 1 - lr * decay, 1 / math.sqrt(1 - beta2**step)
+
+    def part(start: int, stop: int) -> None:
+        size = min(stop - start, TILE) if xp is np else stop - start
+        scratch, denominator = xp.empty(size, first.dtype), xp.empty(size, first.dtype)
+        for arrays in pieces(parameters, start, stop):
+            for tile in tiles(first, 0, arrays[0].size, TILE):
+                p, g, m, v = [a[tile] for a in arrays[:4]]
+                v_max = None if arrays[4] is None else arrays[4][tile]
+                a, d = scratch[: p.size], denominator[: p.size]
+                if l2:
+                    g = g + l2 * p
+                if decay:
+                    p *= shrink
+                m *= beta1
+                m += xp.multiply(g, 1 - beta1, out=a)
+                xp.multiply(g, g, out=a)
+                a *= 1 - beta2
+                v *= beta2
+                v += a
+                if v_max is not None:
+                    xp.maximum(v_max, v, out=v_max)
+                xp.sqrt(v if v_max is None else v_max, out=d)
+                d *= root
+                d += eps
+                xp.multiply(m, rate, out=a)
+                a /= d
+                p -= a
+
+    total = sum(arrays[0].size for arrays in parameters)
+    in_parts(first, part, length=total, elements=total)

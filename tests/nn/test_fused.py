@@ -9,14 +9,18 @@ from compare import numbers
 
 import tensor
 from nn import functional as F
+from nn.functional.attention import Attention
 from nn.functional.cross_entropy import CrossEntropy
 from nn.functional.dropout import Dropout
-from tensor.kernels import use_kernels
+from tensor.kernels import numpy_kernels, use_kernels
 
 indices = tensor.tensor([[1, 0, 4], [4, 1, 1]])
 targets = tensor.tensor([3, 0, 6, 2])
 weights = tensor.tensor([1.0, 0.0, 0.5, 2.0], dtype=tensor.float64)
-keep = tensor.tensor(np.random.default_rng(0).random((3, 4)) < 0.7)
+seed = 0x123456789ABCDEF
+keep = tensor.tensor(numpy_kernels.dropout(np.ones((3, 4)), 0.3, seed) != 0)
+future = tensor.ones(20, 20, dtype=tensor.bool).triu(1)
+keep_scores = tensor.tensor(numpy_kernels.dropout(np.ones((2, 2, 20, 20)), 0.3, seed) != 0)
 
 PAIRS = {
     "linear": (F.linear, F.linear_composed, [(2, 5, 3), (4, 3), (4,)]),
@@ -25,6 +29,11 @@ PAIRS = {
         lambda x, w, b: F.layer_norm(x, (6,), w, b),
         lambda x, w, b: F.layer_norm_composed(x, (6,), w, b),
         [(4, 5, 6), (6,), (6,)],
+    ),
+    "rms_norm": (
+        lambda x, w: F.rms_norm(x, (6,), w, 1e-3),
+        lambda x, w: F.rms_norm_composed(x, (6,), w, 1e-3),
+        [(4, 5, 6), (6,)],
     ),
     "gelu": (F.gelu, F.gelu_composed, [(7, 5)]),
     "gelu tanh": (
@@ -35,7 +44,7 @@ PAIRS = {
     "softmax": (lambda x: F.softmax(x, dim=1), lambda x: F.softmax_composed(x, dim=1), [(2, 3, 4)]),
     "log_softmax": (lambda x: F.log_softmax(x, dim=-1), lambda x: F.log_softmax_composed(x, dim=-1), [(2, 3, 4)]),
     "dropout": (
-        lambda x: Dropout.apply(x, keep=keep.array, scale=1 / 0.7),
+        lambda x: Dropout.apply(x, p=0.3, seed=seed),
         lambda x: F.dropout_composed(x, keep, p=0.3),
         [(3, 4)],
     ),
@@ -45,6 +54,16 @@ PAIRS = {
         [(4, 7)],
     ),
     "attention": (F.scaled_dot_product_attention, F.attention_composed, [(2, 3, 5, 4), (2, 3, 6, 4), (2, 3, 6, 7)]),
+    "attention with dropout": (
+        lambda q, k, v: Attention.apply(q, k, v, scale=0.5, causal=True, dropout_p=0.3, seed=seed),
+        lambda q, k, v: (
+            F.dropout_composed(
+                F.softmax((0.5 * q @ k.transpose(-1, -2)).masked_fill(future, -np.inf), -1), keep_scores, 0.3
+            )
+            @ v
+        ),
+        [(2, 2, 20, 4), (2, 2, 20, 4), (2, 2, 20, 3)],
+    ),
     "causal attention": (
         lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True),
         lambda q, k, v: F.attention_composed(q, k, v, is_causal=True),
@@ -81,8 +100,11 @@ def test_fused_ops_are_used():
     q = tensor.ones(1, 2, 3, 4, requires_grad=True)
     assert F.linear(x, tensor.ones(4, 3)).grad_fn.name == "Linear"
     assert F.layer_norm(x, (3,)).grad_fn.name == "LayerNorm"
+    assert F.rms_norm(x, (3,)).grad_fn.name == "RMSNorm"
+    assert F.dropout(x, 0.5).grad_fn.name == "Dropout"
     assert F.gelu(x).grad_fn.name == "GeluErf"
     assert F.gelu(x, "tanh").grad_fn.name == "GeluTanh"
     assert F.embedding(tensor.tensor([0]), x).grad_fn.name == "Embedding"
     assert F.scaled_dot_product_attention(q, q, q).grad_fn.name == "Attention"
+    assert F.scaled_dot_product_attention(q, q, q, dropout_p=0.5).grad_fn.name == "Attention"
     assert F.cross_entropy(x, tensor.tensor([0, 1]), reduction="none").grad_fn.name in ("CrossEntropy", "Reshape")

@@ -6,12 +6,17 @@ dtype, on sizes that fall inside one tile, fill several, and leave a rest.
 
 import inspect
 import math
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 import tensor
 from tensor.kernels import CHOICES, kernels, numpy_kernels, threads, use_kernels
+from tensor.kernels.random_bits import random_bits
+from tensor.kernels.tiles import pieces
 
 RTOL = {"float32": 3e-5, "float64": 1e-10}
 random = np.random.default_rng(0)
@@ -61,6 +66,38 @@ def layer_norm_backward(dy, x, weight, mean, rstd, affine):
     return (dx, (dy * normal).sum(0), dy.sum(0)) if affine else (dx, None, None)
 
 
+def rms_norm(x, weight, eps):
+    rrms = 1 / np.sqrt((x * x).mean(1) + eps)
+    return x * rrms[:, None] * (1 if weight is None else weight), rrms
+
+
+def rms_norm_backward(dy, x, weight, rrms, affine):
+    normal = x * rrms[:, None]
+    g = dy * (1 if weight is None else weight)
+    dx = rrms[:, None] * (g - normal * (g * normal).mean(1, keepdims=True))
+    return dx, (dy * normal).sum(0) if affine else None
+
+
+def bits(number, seed):
+    """The hash of tensor/kernels/random_bits.py in Python's integers."""
+    word = (seed + 0x9E3779B97F4A7C15) % 2**64
+    word = (word ^ word >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    word = (word ^ word >> 27) * 0x94D049BB133111EB % 2**64
+    word ^= word >> 31
+    x = (number * 0x9E3779B9 + word % 2**32) % 2**32
+    x ^= x >> 16
+    x = x * 0x7FEB352D % 2**32
+    x ^= x >> 15
+    x = (x + (word >> 32)) % 2**32
+    x = x * 0x846CA68B % 2**32
+    return x ^ x >> 16
+
+
+def dropout(x, p, seed):
+    keep = [bits(number, seed) >= p * 2**32 for number in range(x.size)]
+    return np.where(np.array(keep, bool).reshape(x.shape), x / (1 - p), 0)
+
+
 def cross_entropy(logits, targets, row_weight):
     log_sum = np.log(np.exp(logits).sum(1))
     rows = np.flatnonzero(row_weight)
@@ -87,21 +124,27 @@ def scores(q, k, scale, causal):
     return np.where(np.tril(np.ones(s.shape[-2:], bool)), s, -np.inf) if causal else s
 
 
-def attention(q, k, v, scale, causal):
+def attention(q, k, v, scale, causal, dropout_p=0.0, seed=0):
     s = scores(q, k, scale, causal)
-    return softmax(s, -1) @ v, np.log(np.exp(s).sum(-1))
+    return dropout(softmax(s, -1), dropout_p, seed) @ v, np.log(np.exp(s).sum(-1))
 
 
-def attention_backward(dy, q, k, v, y, log_sum, scale, causal):
+def attention_backward(dy, q, k, v, y, log_sum, scale, causal, dropout_p=0.0, seed=0):
     p = softmax(scores(q, k, scale, causal), -1)
-    dp = dy @ v.swapaxes(-1, -2)
+    dp = dropout(dy @ v.swapaxes(-1, -2), dropout_p, seed)
     ds = p * (dp - (dp * p).sum(-1, keepdims=True))
-    return scale * ds @ k, scale * ds.swapaxes(-1, -2) @ q, p.swapaxes(-1, -2) @ dy
+    dv = dropout(p, dropout_p, seed).swapaxes(-1, -2) @ dy
+    return scale * ds @ k, scale * ds.swapaxes(-1, -2) @ q, dv
 
 
 def norm_case(N, C, affine):
     x, weight, bias = draw(N, C), draw(C) if affine else None, draw(C) if affine else None
     return (draw(N, C), x, weight, *layer_norm(x, weight, bias, 1e-5)[1:], affine)
+
+
+def rms_case(N, C, affine):
+    x, weight = draw(N, C), draw(C) if affine else None
+    return draw(N, C), x, weight, rms_norm(x, weight, 1e-5)[1], affine
 
 
 def loss_case(N, V):
@@ -116,9 +159,9 @@ def loss_backward_case(N, V):
     return (draw(N), *case, cross_entropy(*case)[1])
 
 
-def attention_case(B, H, T, S, causal):
-    q, k, v = draw(B, T, H, 8).swapaxes(1, 2), draw(B, H, S, 8), draw(B, H, S, 6)
-    return q, k, v, 0.3, causal
+def attention_case(B, H, T, S, causal, dropout_p=0.0):
+    q, k, v = draw(B, T, H, 8).swapaxes(1, 2), draw(B, H, 8, S).swapaxes(2, 3), draw(B, H, S, 6)
+    return q, k, v, -0.3, causal, dropout_p, 0x123456789ABCDEF0
 
 
 def attention_backward_case(*sizes):
@@ -140,11 +183,23 @@ CASES = {
     ),
     "layer_norm": (
         layer_norm,
-        [(draw(3, 5), draw(5), draw(5), 1e-5), (draw(3, 5), None, None, 0.1), (draw(901, 100), draw(100), None, 1e-5)],
+        [(draw(3, 5), draw(5), draw(5), 1e-5), (draw(3, 5), None, None, 0.1), (draw(2001, 100), draw(100), None, 1e-5)],
     ),
     "layer_norm_backward": (
         layer_norm_backward,
-        [norm_case(3, 5, True), norm_case(3, 5, False), norm_case(901, 100, True)],
+        [norm_case(3, 5, True), norm_case(3, 5, False), norm_case(2001, 100, True)],
+    ),
+    "rms_norm": (
+        rms_norm,
+        [(draw(3, 5), draw(5), 1e-5), (draw(3, 5), None, 0.1), (draw(2001, 100), draw(100), 1e-5)],
+    ),
+    "rms_norm_backward": (
+        rms_norm_backward,
+        [rms_case(3, 5, True), rms_case(3, 5, False), rms_case(2001, 100, True)],
+    ),
+    "dropout": (
+        dropout,
+        [(draw(7), 0.5, 3), (draw(3, 50_001), 0.2, 2**64 - 1), (draw(6, 4).T, 0.9, 2**40), (draw(5), 0.0, 1)],
     ),
     "gelu_tanh": (lambda x: x * sigmoid_2u(x), [(3 * draw(7),), (3 * draw(3, 30_001),), (3 * draw(6, 4).T,)]),
     "gelu_tanh_backward": (
@@ -177,6 +232,8 @@ CASES = {
             attention_case(1, 2, 7, 4, True),
             attention_case(2, 2, 300, 300, True),
             attention_case(4, 3, 200, 170, False),
+            attention_case(2, 3, 70, 70, True, 0.2),
+            attention_case(2, 2, 7, 30, False, 0.9),
         ],
     ),
     "attention_backward": (
@@ -186,6 +243,8 @@ CASES = {
             attention_backward_case(2, 3, 5, 6, True),
             attention_backward_case(1, 2, 7, 4, True),
             attention_backward_case(2, 2, 300, 300, True),
+            attention_backward_case(2, 3, 70, 70, True, 0.2),
+            attention_backward_case(2, 2, 7, 30, False, 0.9),
         ],
     ),
 }
@@ -222,20 +281,22 @@ def test_equals_the_definition(name, dtype, implementation):
 
 @pytest.mark.parametrize("dtype", RTOL)
 @pytest.mark.parametrize("amsgrad", [False, True])
-@pytest.mark.parametrize("size", [5, 70_001])
-def test_adam_step(dtype, amsgrad, size, implementation):
-    p, g, m = draw(size), draw(size), draw(size)
-    v, v_max = draw(size) ** 2, draw(size) ** 2
+@pytest.mark.parametrize("sizes", [(5,), (70_001,), (3, 0, 40_000, 1, 150_000)])
+def test_adam_step(dtype, amsgrad, sizes, implementation):
     settings = {"lr": 0.1, "beta1": 0.8, "beta2": 0.9, "eps": 1e-3, "decay": 0.2, "l2": 0.3, "step": 4}
-    arrays = [a.astype(dtype) for a in (p, g, m, v, v_max)]
-    implementation.adam_step(*arrays[:4], arrays[4] if amsgrad else None, **settings)
-    gradient = g + 0.3 * p
-    m, v = 0.8 * m + 0.2 * gradient, 0.9 * v + 0.1 * gradient**2
-    v_max = np.maximum(v_max, v) if amsgrad else v
-    p = p * (1 - 0.1 * 0.2) - 0.1 * (m / (1 - 0.8**4)) / (np.sqrt(v_max / (1 - 0.9**4)) + 1e-3)
-    for ours, expected in zip(arrays, (p, g, m, v, v_max if amsgrad else arrays[4]), strict=True):
-        assert ours.dtype == dtype
-        np.testing.assert_allclose(ours, expected, rtol=10 * RTOL[dtype], atol=RTOL[dtype])
+    before = [(draw(n), draw(n), draw(n), draw(n) ** 2, draw(n) ** 2 if amsgrad else None) for n in sizes]
+    parameters = [tuple(in_dtype(arrays, dtype)) for arrays in before]
+    implementation.adam_step(parameters, **settings)
+    for (p, g, m, v, v_max), ours in zip(before, parameters, strict=True):
+        gradient = g + 0.3 * p
+        m, v = 0.8 * m + 0.2 * gradient, 0.9 * v + 0.1 * gradient**2
+        v_max = np.maximum(v_max, v) if amsgrad else None
+        root = np.sqrt((v_max if amsgrad else v) / (1 - 0.9**4))
+        p = p * (1 - 0.1 * 0.2) - 0.1 * (m / (1 - 0.8**4)) / (root + 1e-3)
+        for a, expected in zip(ours, (p, g, m, v, v_max), strict=True):
+            if expected is not None:
+                assert a.dtype == dtype
+                np.testing.assert_allclose(a, expected, rtol=10 * RTOL[dtype], atol=RTOL[dtype])
 
 
 @pytest.mark.parametrize("dtype", RTOL)
@@ -267,20 +328,37 @@ class TestEdges:
             assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
 
 
-def public(module):
-    """The kernels in `module`: its public functions and their argument names."""
-    functions = inspect.getmembers(module, lambda f: inspect.isfunction(f) and f.__module__ == module.__name__)
-    return {name: list(inspect.signature(f).parameters) for name, f in functions if not name.startswith("_")}
+def signatures(module):
+    return {name: list(inspect.signature(getattr(module, name)).parameters) for name in module.__all__}
 
 
 def test_the_same_functions_everywhere():
     numba_kernels = pytest.importorskip("tensor.kernels.numba_kernels")
-    tested = {*CASES, "adam_step"}
-    ours, reference = public(numba_kernels), public(numpy_kernels)
-    for name in tested:
-        assert ours[name] == reference[name], name
-    assert set(ours) == tested
-    assert set(reference) - tested == {"tiles", "row_tiles", "score_tiles", "heads_side_by_side"}
+    assert signatures(numba_kernels) == signatures(numpy_kernels)
+    assert set(numpy_kernels.__all__) == {*CASES, "adam_step"}
+
+
+class TestRandomBits:
+    """What dropout needs: every element is kept with the right probability, whatever happens to its neighbours."""
+
+    N = 1 << 18
+
+    def keep(self, seed):
+        return random_bits(np, np.arange(self.N, dtype=np.uint32), seed) >= 0.2 * 2**32
+
+    @pytest.mark.parametrize("seed", [0, 1, 2**32, 2**64 - 1, 0x0123456789ABCDEF])
+    def test_looks_independent(self, seed):
+        z = (self.keep(seed) - 0.8) / 0.4  # mean 0 and variance 1, so sums of N terms have standard deviation √N
+        assert abs(z.sum()) < 4 * math.sqrt(self.N)
+        for lag in (1, 2, 3, 4, 8, 16, 64, 256, 1024):
+            assert abs((z[lag:] * z[:-lag]).sum()) < 4 * math.sqrt(self.N), lag
+        for other in (seed + 1, seed + 2**32, seed ^ 2**31):
+            assert abs((z * (self.keep(other % 2**64) - 0.8) / 0.4).sum()) < 4 * math.sqrt(self.N), other
+
+    def test_rows_and_columns_of_a_mask_have_no_pattern(self):
+        z = ((self.keep(7) - 0.8) / 0.4).reshape(512, 512)
+        for dim in (0, 1):
+            assert 0.75 < (z.sum(dim) / math.sqrt(512)).var() < 1.25
 
 
 class TestThreads:
@@ -292,7 +370,7 @@ class TestThreads:
         assert threads.split(0, 0) == [(0, 0)]
 
     def test_results_do_not_depend_on_the_number(self, monkeypatch, implementation):
-        args = in_dtype(CASES["attention_backward"][1][-1], "float64")
+        args = in_dtype(CASES["attention_backward"][1][3], "float64")
         alone = implementation.attention_backward(*args)
         monkeypatch.setattr(threads, "THREADS", 2)
         for a, b in zip(alone, implementation.attention_backward(*args), strict=True):
@@ -307,6 +385,57 @@ class TestThreads:
 
         with pytest.raises(ValueError, match="in the second part"):
             threads.run(fail, [(0,), (1,)])
+
+    def test_the_threads_go_on_after_an_error(self, monkeypatch):
+        monkeypatch.setattr(threads, "THREADS", 3)
+        done = []
+        for _ in range(3):
+            with pytest.raises(ZeroDivisionError):
+                threads.run(lambda part: done.append(1 / part), [(1,), (0,), (1,)])
+        assert done == [1] * 6
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="fork is POSIX's")
+    def test_a_forked_process_starts_its_own(self):
+        code = """
+import os
+from tensor.kernels import threads
+done = []
+threads.run(done.append, [(1,), (2,)])
+child = os.fork()
+if child == 0:
+    threads.run(done.append, [(3,), (4,)])
+    os._exit(len(done))
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+        result = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=60, check=True
+        )
+        assert result.stdout.split() == ["4"]
+
+    @pytest.mark.parametrize(
+        ("environment", "count"),
+        [
+            ({"OMP_NUM_THREADS": "3"}, 3),
+            ({"OMP_NUM_THREADS": "3,2"}, 3),
+            ({"OPENBLAS_NUM_THREADS": "5"}, 5),
+            ({"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "5"}, 1),
+        ],
+    )
+    def test_as_many_as_the_environment_says(self, environment, count, monkeypatch):
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        assert threads._count() == count
+
+
+def test_pieces_of_arrays_end_to_end():
+    lists = [(np.arange(4), None), (np.arange(0), None), (np.arange(3), np.arange(10, 13))]
+    whole = [[None if a is None else a.tolist() for a in arrays] for arrays in pieces(lists, 0, 7)]
+    assert whole == [[[0, 1, 2, 3], None], [[0, 1, 2], [10, 11, 12]]]
+    parts = [[None if a is None else a.tolist() for a in arrays] for arrays in pieces(lists, 3, 6)]
+    assert parts == [[[3], None], [[0, 1], [10, 11]]]
+    assert list(pieces(lists, 7, 9)) == []
 
 
 class TestChoice:

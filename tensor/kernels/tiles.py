@@ -1,0 +1,46 @@
+"""Cutting arrays into tiles that are small enough to stay in the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from tensor.devices import namespace
+from tensor.kernels import threads
+
+TILE = 1 << 16  # elements: with one or two scratch arrays of its size a float32 tile fits in a 1 MiB cache
+SHARED = 1 << 17  # elements below which a part is not worth a thread: two that run Python often wait for its lock
+
+
+def tiles(x, start: int, stop: int, step: int) -> Iterator[slice]:
+    """Slices that cover range(start, stop), `step` at a time; on a GPU one, as launching work is what costs there."""
+    step = step if namespace(x) is np else max(stop - start, 1)
+    return (slice(first, min(first + step, stop)) for first in range(start, stop, step))
+
+
+def row_tiles(x, start: int, stop: int) -> Iterator[slice]:
+    """Slices over the rows from start to stop of x (N, C) that hold about TILE elements each."""
+    return tiles(x, start, stop, max(1, TILE // max(x.shape[1], 1)))
+
+
+def in_parts(x, part: Callable[[int, int], None], length: int | None = None, elements: int | None = None) -> None:
+    """part(start, stop) for the rows of x (N, …), shared out among the threads; on a GPU in one call.
+
+    `length` and `elements` stand in for N and for x.size.
+    """
+    length, elements = len(x) if length is None else length, x.size if elements is None else elements
+    steps = elements * threads.WORTH // SHARED
+    threads.run(part, threads.split(length, steps) if namespace(x) is np else [(0, length)])
+
+
+def pieces(lists: Sequence[tuple], start: int, stop: int) -> Iterator[list]:
+    """What lies in [start, stop) when tuples of flat arrays (or None), each tuple of one size, stand end to end.
+
+    Yields a list of slices for each tuple that has something there.
+    """
+    for arrays in lists:
+        size = arrays[0].size
+        if start < size and stop > 0 and size:
+            yield [None if a is None else a[max(start, 0) : stop] for a in arrays]
+        start, stop = start - size, stop - size
