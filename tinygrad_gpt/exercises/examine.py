@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import functools
 import linecache
 import sys
 import traceback
@@ -167,13 +168,12 @@ def run_checks(exercise: Exercise, student: types.ModuleType, text: str, filenam
         return _own_check(exercise, student, text, filename)
     function = getattr(student, exercise.name)
     names = list(function.__code__.co_varnames[: function.__code__.co_argcount])
-    cases = list(exercise.module.cases(Draw()))
+    cases = _cases(exercise)
     failures = []
-    for case in cases:
-        inputs = {name: _kept(value) for name, value in zip(names, case, strict=True)}
-        expected = exercise.module.specification(*(_array(value) for value in inputs.values()))
+    for case, expected in cases:
+        inputs = dict(zip(names, case, strict=True))
         try:
-            failure = _one_case(exercise, function, case, inputs, expected)
+            failure = _one_case(exercise, function, tuple(map(_copy, case)), inputs, expected)
         except BaseException as error:
             failure = _raised(error, text, filename)
         if failure is not None:
@@ -183,12 +183,19 @@ def run_checks(exercise: Exercise, student: types.ModuleType, text: str, filenam
         return Verdict(PASSED, f"Right in all {len(cases)} cases.", cases=len(cases))
     smallest = min(failures, key=lambda pair: pair[0])[1]
     smallest.cases, smallest.failed_cases = len(cases), len(failures)
-    smallest.trace = [f"{failure.sentence} {failure.got} {failure.inputs}" for _, failure in failures]
+    smallest.trace = [f"{failure.sentence} {failure.table} {failure.got} {failure.inputs}" for _, failure in failures]
     return smallest
 
 
+@functools.cache
+def _cases(exercise: Exercise) -> tuple[tuple[tuple, Any], ...]:
+    """Each case's inputs, and what is expected of them. They are the same in every check, so they are made once."""
+    cases = tuple(exercise.module.cases(Draw()))
+    return tuple((case, exercise.module.specification(*map(_array, case))) for case in cases)
+
+
 def _one_case(exercise: Exercise, function: Callable, case: tuple, inputs: dict, expected) -> Verdict | None:
-    """None if the function is right for `case`; `inputs` holds copies of it by name."""
+    """None if the function is right for `case`, copies of the `inputs`."""
     got = function(*case)
     for (name, before), after in zip(inputs.items(), case, strict=True):
         if isinstance(before, Tensor | np.ndarray) and compare(_array(before), after):
@@ -253,8 +260,8 @@ def _array(value):
     return value.array if isinstance(value, Tensor) else value
 
 
-def _kept(value):
-    """A copy that the student's code cannot reach."""
+def _copy(value):
+    """What the student's code gets: nothing that it writes into is used again."""
     if isinstance(value, Tensor):
         return value.clone()
     return value.copy() if isinstance(value, np.ndarray) else value
