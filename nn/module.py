@@ -16,6 +16,7 @@ from nn.parameter import Parameter
 from tensor import Tensor, float32, float64, no_grad
 from tensor.devices import Device, namespace
 from tensor.inplace import assign
+from tensor.modes import state
 from tensor.tensor import as_array, wrap
 
 
@@ -55,6 +56,13 @@ class Module:
         raise TypeError(f"{type(self).__name__} has no forward: define `forward(self, ...)`")
 
     def __call__(self, *args, **kwargs):
+        if state.recorder is None:
+            return self._run(*args, **kwargs)
+        with state.recorder.module(self):  # whoever watches wants to know which module an op ran in
+            return self._run(*args, **kwargs)
+
+    def _run(self, *args, **kwargs):
+        """`forward` between its hooks."""
         for pre_hook in list(self._pre_hooks.values()):
             changed = pre_hook(self, args)
             if changed is not None:

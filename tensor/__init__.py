@@ -49,6 +49,7 @@ from tensor.ops.sort import *
 from tensor.ops.split import *
 from tensor.ops.trigonometry import *
 from tensor.random import *
+from tensor.recording import record as record
 from tensor.tensor import Tensor
 
 Size = tuple  # the type of x.shape

@@ -191,15 +191,21 @@ def _input_gradients(op: Op, dys: list) -> list:
 
 def unbroadcast(g, shape: tuple[int, ...], op: Op):
     """Sum `g` over the axes along which an input of `shape` was broadcast: the VJP of broadcasting."""
-    extra = g.ndim - len(shape)
-    grown = tuple(i for i in range(g.ndim) if i < extra or (shape[i - extra] == 1 and g.shape[i] != 1))
+    grown = broadcast_axes(g.shape, shape)
     summed = g.sum(axis=grown, keepdims=True) if grown else g
+    extra = g.ndim - len(shape)
     if extra < 0 or summed.shape[extra:] != shape:
         raise RuntimeError(
             f"{op.name}.backward returned a gradient of shape {g.shape} for an input of shape {shape}, "
             f"and that is not a broadcast of it"
         )
     return summed.reshape(shape)
+
+
+def broadcast_axes(shape: tuple[int, ...], original: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes of `shape` along which `original` was repeated to get there."""
+    extra = len(shape) - len(original)
+    return tuple(i for i in range(len(shape)) if i < extra or (original[i - extra] == 1 and shape[i] != 1))
 
 
 def _run_hook(hook, slot: _Pending) -> None:

@@ -39,6 +39,10 @@ class Overwrite(Op):
         self.view, self.params, self.nr = view, params, nr
         self.scalars = [x for x in inputs if not isinstance(x, Tensor)]
 
+    def forward(self, x, value):
+        """x as it is: the write has been done. Called only to show it to a recorder."""
+        return x
+
     def take(self, array):
         """The view of `array`, as the view op takes it."""
         viewed = self.view().forward(array, *self.scalars, **self.params)
@@ -137,6 +141,8 @@ def _take_history(x: Tensor, op: Op | None, nr: int, requires_grad: bool) -> Non
         overwrite.needs = [before._requires_grad, requires_grad]
         if any(overwrite.needs):
             after = _with_history(parent, None, 0, False)
+            if state.recorder is not None:
+                state.recorder.forward(overwrite, [before.array, value.array], {})
             _record(overwrite, [before, value], [before, value], [after])
             _take_history(parent, after._op, after._nr, True)
         else:

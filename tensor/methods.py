@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from tensor import autograd, create, dtypes, random
 from tensor.devices import is_array
+from tensor.explain import explain
 from tensor.inplace import assign
 from tensor.op import next_number
 from tensor.ops import FAMILIES, arithmetic, compare, index, maths, matmul, rounding, shape
@@ -157,6 +158,7 @@ MORE: dict[str, Callable] = {
     "cuda": cuda,
     "type": type,
     "backward": autograd.backward,
+    "explain": explain,
     "__iter__": iterate,
     "__contains__": contains,
     "__getitem__": index.getitem,

@@ -61,6 +61,7 @@ class Op:
         "outputs",
         "retained",
         "saved",
+        "step",
         "where",
     )
 
@@ -74,6 +75,7 @@ class Op:
     hooks: dict[int, list] | None  # output number -> tensor hooks
     retained: dict[int, weakref.ref[Tensor]] | None  # output number -> the Tensor that asked for retain_grad()
     where: str | None  # the call site, recorded under detect_anomaly()
+    step: Any  # what a `record()` keeps of it (tensor/recording.py); not there without one
 
     def forward(self, *inputs, **params):
         """Compute the result from raw arrays."""

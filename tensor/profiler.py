@@ -6,14 +6,18 @@
     prof.by_op()["Matmul"].forward
 
 The engine has one hook for all that wants to watch it at work: while `state.recorder` is set, the recorder runs each op
-(`forward(op, arrays, params)`, `backward(op, dys)`) in the engine's place. Without one, an op pays for one test.
+(`forward(op, arrays, params)`, `backward(op, dys)`) in the engine's place, and is told of the modules that the ops run
+in (`with module(m):`). Without one, an op or a module pays for one test. `tensor/recording.py` is another recorder.
 """
 
 from __future__ import annotations
 
+import contextlib
+import re
 import time
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -57,6 +61,9 @@ class profile:
 
     The times are of the ops' own `forward` and `backward`; all the rest (the engine's bookkeeping, Python, the
     optimizer) is `OUTSIDE`, so that the costs add up to `seconds`, the time of the whole block.
+
+    What a module computes belongs to a scope of the module's name. The members of a list share theirs
+    (`transformer.h.*.attn`), so that the costs of a model's blocks are summed.
     """
 
     seconds: float = 0.0
@@ -65,6 +72,7 @@ class profile:
         self.costs: dict[tuple[str, str], Cost] = {}  # (scope, op) -> cost
         self._frames: list[_Frame] = []
         self._scope_of: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # op -> the scope it was called in
+        self._names: dict[int, tuple[str, Any]] = {}  # id of a module -> its name, and itself, so that it stays
 
     def __enter__(self) -> profile:
         self._before, state.recorder = state.recorder, self
@@ -116,6 +124,22 @@ class profile:
     def enter(self, scope: str) -> None:
         """From here until `leave()`, ops belong to `scope`."""
         self._frames.append(_Frame(scope))
+
+    @contextlib.contextmanager
+    def module(self, module) -> Iterator[None]:
+        """In the block, ops belong to the scope of `module`."""
+        self.enter(re.sub(r"\.\d+(?=\.|$)", ".*", self._name(module)))
+        try:
+            yield
+        finally:
+            self.leave()
+
+    def _name(self, module) -> str:
+        """The name of `module` in the first module that was called and has it; that one itself goes by its class."""
+        if id(module) not in self._names:
+            for name, part in module.named_modules():
+                self._names.setdefault(id(part), (name or type(part).__name__, part))
+        return self._names[id(module)][0]
 
     def leave(self) -> None:
         scope = self._frames[-1].scope

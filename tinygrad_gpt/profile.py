@@ -1,13 +1,11 @@
 """`train --profile`: where the time and the memory of the training loop go, by operation and by module."""
 
 import contextlib
-import re
 from collections.abc import Iterator
 
 from rich.console import Console
 from rich.table import Table
 
-import nn
 from tensor import profiler
 
 console = Console(highlight=False, soft_wrap=True)
@@ -15,45 +13,17 @@ SHOWN = 30  # rows of a table; the rest are summed up in one
 
 
 @contextlib.contextmanager
-def profiled(model: nn.Module, wanted: bool = True) -> Iterator[None]:
+def profiled(wanted: bool = True) -> Iterator[None]:
     """Profile the block and print the tables at its end, however it ends; nothing at all unless `wanted`."""
     if not wanted:
         yield
         return
     profile = profiler.profile()
     try:
-        with module_scopes(model), profile:
+        with profile:
             yield
     finally:
         report(profile)
-
-
-@contextlib.contextmanager
-def module_scopes(model: nn.Module) -> Iterator[None]:
-    """While the block runs, what a module computes belongs to a profiler's scope of the module's name.
-
-    The blocks of a model share their names (`transformer.h.*.attn`), so that their costs are summed.
-    """
-    open_scopes: list[profiler.record_function] = []
-    handles = []
-
-    def enter(scope: str):
-        def pre_hook(module, args) -> None:
-            open_scopes.append(profiler.record_function(scope).__enter__())
-
-        return pre_hook
-
-    def leave(module, args, result) -> None:
-        open_scopes.pop().__exit__()
-
-    for name, module in model.named_modules():
-        scope = re.sub(r"\.\d+(?=\.|$)", ".*", name) or type(model).__name__
-        handles += [module.register_forward_pre_hook(enter(scope)), module.register_forward_hook(leave)]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def report(profile: profiler.profile) -> None:

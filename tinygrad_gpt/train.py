@@ -57,7 +57,7 @@ def _train(run: Run) -> None:
     start = time.monotonic()
     log = MetricsLog(run.out_dir, run.iteration, open_writers(run.config, run.iteration))
     try:
-        with StopSignals() as stop, profiled(run.model, config.profile):
+        with StopSignals() as stop, profiled(config.profile):
             _loop(run, log, stop)
     finally:
         log.close()

@@ -9,7 +9,6 @@ import tensor
 from tensor.profiler import OUTSIDE, profile
 from tinygrad_gpt.metrics import read_metrics
 from tinygrad_gpt.model import GPT, GPTConfig
-from tinygrad_gpt.profile import module_scopes
 
 
 def cells(printed: str, row: str) -> list[str]:
@@ -50,20 +49,11 @@ def model():
 
 def test_blocks_share_their_scopes_and_each_op_counts_once(model):
     idx = tensor.from_numpy(np.arange(8).reshape(1, 8))
-    with profile() as whole:
+    with profile() as prof:
         model(idx, idx)[1].backward()
-    with module_scopes(model), profile() as scoped:
-        model(idx, idx)[1].backward()
-    for calls in ("calls", "backward_calls"):
-        counts = [{name: getattr(cost, calls) for name, cost in p.by_op().items()} for p in (whole, scoped)]
-        assert counts[0] == counts[1]
-    attention = scoped.costs["transformer.h.*.attn", "Attention"]
+    ops = {name: (cost.calls, cost.backward_calls) for name, cost in prof.by_op().items()}
+    assert ops["Attention"] == (3, 3) and ops["GeluTanh"] == (3, 3) and ops["CrossEntropy"] == (1, 1)
+    attention = prof.costs["transformer.h.*.attn", "Attention"]
     assert (attention.calls, attention.backward_calls) == (3, 3)
-    assert set(scoped.by_scope()) >= {"GPT", "transformer.wte", "transformer.h.*.mlp.gelu", "lm_head"}
-    assert not [scope for scope in scoped.by_scope() if re.search(r"\d", scope.replace("_1", "").replace("_2", ""))]
-
-
-def test_hooks_are_gone_afterwards(model):
-    with module_scopes(model):
-        assert all(module._hooks for module in model.modules())
-    assert not any(module._hooks or module._pre_hooks for module in model.modules())
+    assert set(prof.by_scope()) >= {"GPT", "transformer.wte", "transformer.h.*.mlp.gelu", "lm_head"}
+    assert not [scope for scope in prof.by_scope() if re.search(r"\d", scope.replace("_1", "").replace("_2", ""))]
