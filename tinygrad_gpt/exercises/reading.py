@@ -14,8 +14,10 @@ def line_of(read: Read) -> int:
     path = ROOT / read.path
     if not path.is_file():
         raise LookupError(f"there is no file {read.path}")
+    if not read.name:
+        return 1
     node: ast.AST = ast.parse(path.read_text("utf-8"))
-    for name in filter(None, read.name.split(".")):
+    for name in read.name.split("."):
         body = getattr(node, "body", ())
         found = [part for part in body if isinstance(part, DEFINITION) and part.name == name]
         if not found:
@@ -27,6 +29,8 @@ def line_of(read: Read) -> int:
 def location(read: Read) -> str:
     """ "nn/functional/softmax.py:20": from the folder that the user stands in, if it lies below it."""
     path = ROOT / read.path
+    if not path.is_file():  # examples/ is not part of an installed package
+        return f"{read.path} (in the repository)"
     here = Path.cwd()
     shown = path.relative_to(here) if path.is_relative_to(here) else path
     return f"{shown}:{line_of(read)}"
