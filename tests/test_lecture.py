@@ -12,6 +12,8 @@ import pytest
 
 import nn
 import tensor
+from tinygrad_gpt.exercises.catalogue import find
+from tinygrad_gpt.exercises.stub import solution, stub
 
 LECTURE = Path(__file__).parents[1] / "examples" / "lecture"
 SHORT = ("--max_iters=60", "--eval_interval=30", "--eval_iters=8", "--sample_tokens=30")
@@ -64,7 +66,7 @@ def validation_losses(output: str) -> list[float]:
 
 
 def test_every_step_is_tested():
-    assert sorted([*TRAININGS, *OTHERS, "common"]) == sorted(path.stem for path in LECTURE.glob("*.py"))
+    assert sorted([*TRAININGS, *OTHERS, "common", "settings"]) == sorted(path.stem for path in LECTURE.glob("*.py"))
 
 
 class TestRuns:
@@ -100,6 +102,17 @@ class TestRuns:
         table = output.split("5 steps, 2 seed(s)")[1].splitlines()[2:]
         assert [line[:12].strip() for line in table] == ["baseline", "rotary", "RMSNorm", "SwiGLU", "all three"]
         assert all(len(re.findall(r"[+-]0\.\d{4}", line)) == 2 for line in table)
+
+    def test_features_are_measured_with_the_students_own_code(self, step, tmp_path):
+        for number in ("E05", "E06", "E07"):
+            (tmp_path / find(number).filename).write_text(solution(find(number)), "utf-8")
+        variants = step("10").variants(str(tmp_path))
+        assert {cls.__module__ for cls in variants["all three"].values()} == {"<run_path>"}
+        model = step("10").GPT(5, Namespace(n_embd=16, n_head=2, n_layer=1, block_size=8), **variants["all three"])
+        assert model(tensor.zeros((1, 8), dtype=tensor.long)).shape == (1, 8, 5)
+        (tmp_path / find("E07").filename).write_text(stub(find("E07")), "utf-8")
+        with pytest.raises(SystemExit, match="not a solution yet; `tinygrad-gpt exercises check E07` says why"):
+            step("10").variants(str(tmp_path))
 
     @pytest.mark.parametrize(
         "options, sentence",
@@ -157,7 +170,7 @@ BODIES = {  # what is between the embeddings and the logits, for 8 positions of 
 
 def paper_body(step, variant: str) -> nn.Module:
     args = Namespace(n_embd=16, n_head=2, n_layer=2, block_size=8)
-    return step("10").GPT(5, args, **step("10").VARIANTS[variant]).body
+    return step("10").GPT(5, args, **step("10").variants()[variant]).body
 
 
 class TestModels:

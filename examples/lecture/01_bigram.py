@@ -4,9 +4,13 @@
 
 The whole model is one table: row i holds the logits of what follows character i. All that the later steps reach below
 its loss, they owe to looking further back.
+
+Read common.py with it, once: how a text becomes batches, what the loss is, the training loop, and how a model writes.
+All later steps use that as it stands; settings.py holds their numbers.
 """
 
 import common
+from settings import options
 
 import nn
 import tensor as torch
@@ -22,7 +26,7 @@ class LanguageModel(nn.Module):
 
 
 if __name__ == "__main__":
-    args = common.options(__doc__, learning_rate=1e-2, max_iters=3000)
+    args = options(__doc__, learning_rate=1e-2, max_iters=3000)
     torch.manual_seed(args.seed)
     data = common.Data(args)
     common.train(LanguageModel(data.vocab_size), data, args, expected=2.50)

@@ -8,6 +8,7 @@ New: `Head`, the fourth form of step 2 with values of its own, and `LanguageMode
 import math
 
 import common
+from settings import options
 
 import nn
 import tensor as torch
@@ -49,7 +50,7 @@ class LanguageModel(nn.Module):
 
 
 if __name__ == "__main__":
-    args = common.options(__doc__, "n_embd")
+    args = options(__doc__, "n_embd")
     torch.manual_seed(args.seed)
     data = common.Data(args)
     body = Head(args.n_embd, args.n_embd, args.block_size)

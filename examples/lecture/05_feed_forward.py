@@ -8,6 +8,7 @@ New: `FeedForward`.
 from importlib import import_module
 
 import common
+from settings import options
 
 import nn
 import tensor as torch
@@ -27,7 +28,7 @@ class FeedForward(nn.Module):
 
 
 if __name__ == "__main__":
-    args = common.options(__doc__, "n_embd n_head")
+    args = options(__doc__, "n_embd n_head")
     torch.manual_seed(args.seed)
     data = common.Data(args)
     attention = step4.MultiHeadAttention(args.n_embd, args.n_head, args.block_size)

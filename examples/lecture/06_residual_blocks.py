@@ -10,6 +10,7 @@ straight way leads down to the embeddings, past all blocks. Both branches get a 
 from importlib import import_module
 
 import common
+from settings import options
 
 import nn
 import tensor as torch
@@ -53,7 +54,7 @@ class Block(nn.Module):
 
 
 if __name__ == "__main__":
-    args = common.options(__doc__, "n_embd n_head n_layer")
+    args = options(__doc__, "n_embd n_head n_layer")
     torch.manual_seed(args.seed)
     data = common.Data(args)
     body = nn.Sequential(*[Block(args.n_embd, args.n_head, args.block_size) for _ in range(args.n_layer)])

@@ -9,6 +9,7 @@ before the logits.
 from importlib import import_module
 
 import common
+from settings import options
 
 import nn
 import tensor as torch
@@ -29,7 +30,7 @@ class Block(step6.Block):
 
 
 if __name__ == "__main__":
-    args = common.options(__doc__, "n_embd n_head n_layer")
+    args = options(__doc__, "n_embd n_head n_layer")
     torch.manual_seed(args.seed)
     data = common.Data(args)
     blocks = [Block(args.n_embd, args.n_head, args.block_size) for _ in range(args.n_layer)]

@@ -1,6 +1,7 @@
 """Exercise 4 of the lecture: features from papers since, each measured against the same model without it.
 
     python examples/lecture/10_paper_features.py
+    python examples/lecture/10_paper_features.py --exercises=exercises   # with your solutions of E05, E06 and E07
 
     rotary     Su et al. 2021, arXiv:2104.09864: turn q and k by an angle for their position; no position embedding
     RMSNorm    Zhang and Sennrich 2019, arXiv:1910.07467: divide by the root mean square; no mean, no shift
@@ -10,13 +11,18 @@ Every model gets the same batches and the same number of steps, and is validated
 is that of the models and of the weights they start from; `--seeds` repeats it with others.
 """
 
+import runpy
 import time
+from pathlib import Path
 
 import common
+from settings import options
 
 import nn
 import tensor as torch
 from nn import functional as F
+from tinygrad_gpt.exercises.catalogue import find
+from tinygrad_gpt.exercises.isolate import check
 
 LAPTOP = {"batch_size": 16, "block_size": 64, "n_embd": 128, "n_head": 4, "n_layer": 4, "max_iters": 1000}
 LAPTOP |= {"eval_interval": 1000, "eval_iters": 100, "sample_tokens": 0}
@@ -94,13 +100,13 @@ class Block(nn.Module):
 
 
 class GPT(nn.Module):
-    """The model of step 8; `rotary`, `norm` and `feed_forward` say which parts it is made of."""
+    """The model of step 8; `rotary`, `norm` and `feed_forward` are the classes of the parts that it is made of."""
 
-    def __init__(self, vocab_size, args, rotary=False, norm=nn.LayerNorm, feed_forward=FeedForward):
+    def __init__(self, vocab_size, args, rotary=None, norm=nn.LayerNorm, feed_forward=FeedForward):
         super().__init__()
         self.tokens = nn.Embedding(vocab_size, args.n_embd)
         self.positions = None if rotary else nn.Embedding(args.block_size, args.n_embd)
-        turn = Rotary(args.n_embd // args.n_head, args.block_size) if rotary else None
+        turn = rotary(args.n_embd // args.n_head, args.block_size) if rotary else None
         blocks = [Block(args.n_embd, args.n_head, turn, norm, feed_forward) for _ in range(args.n_layer)]
         self.body = nn.Sequential(*blocks, norm(args.n_embd))
         self.logits = nn.Linear(args.n_embd, vocab_size)
@@ -115,13 +121,29 @@ class GPT(nn.Module):
         return self.logits(self.body(x))  # (B, T, vocab_size)
 
 
-VARIANTS = {
-    "baseline": {},
-    "rotary": {"rotary": True},
-    "RMSNorm": {"norm": nn.RMSNorm},
-    "SwiGLU": {"feed_forward": SwiGLU},
-    "all three": {"rotary": True, "norm": nn.RMSNorm, "feed_forward": SwiGLU},
-}
+EXERCISES = {"rotary": ("E05", "Rotary"), "feed_forward": ("E06", "SwiGLU"), "norm": ("E07", "RMSNorm")}
+
+
+def variants(folder: str = "") -> dict[str, dict]:
+    """What each model has instead of the baseline's parts: those above, or with a folder those of your exercises."""
+    parts = {"rotary": Rotary, "feed_forward": SwiGLU, "norm": nn.RMSNorm}
+    if folder:
+        parts = {part: solved(folder, number, name) for part, (number, name) in EXERCISES.items()}
+    return {
+        "baseline": {},
+        "rotary": {"rotary": parts["rotary"]},
+        "RMSNorm": {"norm": parts["norm"]},
+        "SwiGLU": {"feed_forward": parts["feed_forward"]},
+        "all three": parts,
+    }
+
+
+def solved(folder: str, number: str, name: str) -> type[nn.Module]:
+    """The class `name` of a solved exercise."""
+    path = Path(folder, find(number).filename)
+    if not check(find(number), path).passed:
+        raise SystemExit(f"{path} is not a solution yet; `tinygrad-gpt exercises check {number}` says why.")
+    return runpy.run_path(str(path))[name]
 
 
 def measure(variant: dict, data: common.Data, args, seed: int) -> tuple[int, float, float]:
@@ -135,11 +157,12 @@ def measure(variant: dict, data: common.Data, args, seed: int) -> tuple[int, flo
 
 
 if __name__ == "__main__":
-    args = common.options(__doc__, "n_embd n_head n_layer seeds", **LAPTOP)
+    args = options(__doc__, "n_embd n_head n_layer seeds exercises", **LAPTOP)
+    models = variants(args.exercises)
     data = common.Data(args)
-    results: dict[str, list] = {name: [] for name in VARIANTS}
+    results: dict[str, list] = {name: [] for name in models}
     for seed in range(args.seed, args.seed + args.seeds):
-        for name, variant in VARIANTS.items():
+        for name, variant in models.items():
             print(f"\n{name}, seed {seed}: ", end="")
             results[name].append(measure(variant, data, args, seed))
 

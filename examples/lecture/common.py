@@ -1,10 +1,11 @@
-"""What the steps of the lecture share, so that each script is its model alone: options, text, training, sampling.
+"""What the steps share, so that each script is its model alone: a text in batches, the loss, the training, and writing.
 
-A model here is a Module that maps token ids (B, T) to logits (B, T, vocab_size), the scores of what comes next.
+In the lecture this is the first half of step 1. A model here is a Module that maps token ids (B, T) to logits
+(B, T, vocab_size), the scores of what comes next.
 """
 
-import argparse
 import time
+from argparse import Namespace
 
 import nn
 import tensor as torch
@@ -13,49 +14,11 @@ from nn import optim
 from tinygrad_gpt.corpus import find_corpus
 from tinygrad_gpt.errors import InputError
 
-OPTIONAL = ("n_embd", "n_head", "n_layer", "dropout", "seeds")  # those that not every step has
-OPTIONS = {  # the lecture's values, and what they mean
-    "batch_size": (32, "sequences side by side"),
-    "block_size": (8, "positions in a sequence: how far a model can look back"),
-    "n_embd": (32, "channels of each position"),
-    "n_head": (4, "attention heads"),
-    "n_layer": (3, "blocks"),
-    "dropout": (0.0, "probability that an activation is dropped in training"),
-    "learning_rate": (1e-3, "step size of AdamW"),
-    "max_iters": (5000, "training steps"),
-    "eval_interval": (500, "steps between two estimates of the losses"),
-    "eval_iters": (200, "batches in an estimate"),
-    "sample_tokens": (300, "characters to write at the end"),
-    "seeds": (2, "trainings, each with a seed of its own"),
-    "seed": (1337, "seed of weights, batches, dropout and sample"),
-    "device": ("cpu", "cpu or cuda"),
-    "input": ("", "text to learn; Tiny Shakespeare if empty"),
-}
-
-
-def options(description: str, used: str = "", large: dict | None = None, **defaults) -> argparse.Namespace:
-    """The command line's settings.
-
-    used: which of OPTIONAL the step has.
-    large: the defaults that `--large` brings instead of `defaults`.
-    """
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, (lecture, meaning) in OPTIONS.items():
-        if name in used.split() or name not in OPTIONAL:
-            default = defaults.get(name, lecture)
-            parser.add_argument(f"--{name}", type=type(lecture), default=default, help=f"{meaning} [{default}]")
-    if large is None:
-        return parser.parse_args()
-    parser.add_argument("--large", action="store_true", help=f"instead of these: {large}")
-    if parser.parse_args().large:
-        parser.set_defaults(**large)
-    return parser.parse_args()
-
 
 class Data:
     """A text as token ids, one a character: the first 90 % to learn, the rest to validate."""
 
-    def __init__(self, args: argparse.Namespace):
+    def __init__(self, args: Namespace):
         try:
             corpus = find_corpus(args.input or None)
         except InputError as error:
@@ -100,7 +63,7 @@ def estimate_loss(model: nn.Module, data: Data, eval_iters: int) -> dict[str, fl
     return losses
 
 
-def train(model: nn.Module, data: Data, args: argparse.Namespace, expected: float | None = None) -> float:
+def train(model: nn.Module, data: Data, args: Namespace, expected: float | None = None) -> float:
     """Train, print how it goes, and write some text; returns the last estimate of the validation loss.
 
     expected: the validation loss that the default settings reach.
