@@ -2,10 +2,11 @@
 
 numpy_kernels   the readable reference, for NumPy and CuPy arrays: tiles that stay in the cache, `out=` for fresh arrays
 numba_kernels   compiled, one pass over each row, on all cores; for float32 and float64 on the CPU
+cuda_kernels    CUDA C (cuda/*.cu), compiled by CuPy; for float16, float32 and float64 on a GPU
 
-`kernels(x)` picks one for the array x: numba's where Numba works (the extra `fast` installs it), else NumPy's, with one
-line on standard error that says so. The environment variable TENSOR_KERNELS=numpy|numba, or `use_kernels("numpy")`,
-decides it instead.
+`kernels(x)` picks one for the array x. On the CPU it is numba's where Numba works (the extra `fast` installs it), else
+NumPy's, with one line on standard error that says so; on a GPU it is CUDA's. The environment variable
+TENSOR_KERNELS=numpy|numba, or `use_kernels("numpy")`, decides it instead; numpy means on a GPU, too.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from tensor.kernels import numpy_kernels
 CHOICES = ("numpy", "numba")
 INSTALL = "run `pip install tinygrad-gpt[fast]`"
 
-_chosen: list[types.ModuleType] = []  # empty until the first array asks; numba is not imported before
+_chosen: dict[str, types.ModuleType] = {}  # by device; empty until an array asks: nothing is imported before
 
 
 def use_kernels(name: str | None = None) -> None:
@@ -31,15 +32,18 @@ def use_kernels(name: str | None = None) -> None:
 
     Raises ValueError for another name, and RuntimeError for numba where it is not installed or does not work.
     """
-    _chosen[:] = [_load(name or os.environ.get("TENSOR_KERNELS") or None)]
+    name = name or os.environ.get("TENSOR_KERNELS") or None
+    _chosen["cpu"] = _load(name)
+    _chosen["cuda"] = numpy_kernels if name == "numpy" else importlib.import_module("tensor.kernels.cuda_kernels")
 
 
 def kernels(x) -> types.ModuleType:
     """The module with the kernels for the array x."""
     if not _chosen:
         use_kernels(None)
-    compiled = isinstance(x, np.ndarray) and x.dtype.char in "fd"
-    return _chosen[0] if compiled else numpy_kernels
+    if isinstance(x, np.ndarray):
+        return _chosen["cpu"] if x.dtype.char in "fd" else numpy_kernels
+    return _chosen["cuda"] if x.dtype.char in "efd" else numpy_kernels
 
 
 def _load(name: str | None) -> types.ModuleType:

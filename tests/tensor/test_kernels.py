@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import tensor
-from tensor.kernels import CHOICES, kernels, numpy_kernels, threads, use_kernels
+from tensor.kernels import CHOICES, cuda_kernels, kernels, numpy_kernels, threads, use_kernels
 from tensor.kernels.random_bits import random_bits
 from tensor.kernels.tiles import pieces
 
@@ -334,7 +334,7 @@ def signatures(module):
 
 def test_the_same_functions_everywhere():
     numba_kernels = pytest.importorskip("tensor.kernels.numba_kernels")
-    assert signatures(numba_kernels) == signatures(numpy_kernels)
+    assert signatures(numba_kernels) == signatures(cuda_kernels) == signatures(numpy_kernels)
     assert set(numpy_kernels.__all__) == {*CASES, "adam_step"}
 
 
