@@ -8,6 +8,8 @@ each draw takes one number of it to seed cuRAND's counter-based Philox, whose se
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -21,6 +23,7 @@ from tensor.tensor import Tensor, wrap
 __all__ = [
     "Generator",
     "bernoulli",
+    "fork_rng",
     "get_rng_state",
     "initial_seed",
     "manual_seed",
@@ -143,6 +146,16 @@ def get_rng_state() -> dict:
 def set_rng_state(new_state: dict) -> None:
     """Continue the global stream from where it was when `get_rng_state` gave this dict."""
     default_generator.set_state(new_state)
+
+
+@contextmanager
+def fork_rng() -> Iterator[None]:
+    """After the block the global stream goes on from where it was, whatever the block has drawn or done to it."""
+    before = get_rng_state()
+    try:
+        yield
+    finally:
+        set_rng_state(before)
 
 
 def uniform_like(array, generator: Generator | None = None):

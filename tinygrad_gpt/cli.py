@@ -19,6 +19,7 @@ from tinygrad_gpt.errors import InputError, Interrupted, RunError
 from tinygrad_gpt.eval import EvalConfig, evaluate
 from tinygrad_gpt.exercises.commands import app as exercises
 from tinygrad_gpt.export import ExportConfig, export
+from tinygrad_gpt.launch import RANK, launched
 from tinygrad_gpt.options import describe, nearest, parse, plain_type
 from tinygrad_gpt.paths import RUNS_DIR
 from tinygrad_gpt.prepare import HELP as PREPARE_HELP
@@ -264,5 +265,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _fail(sentence: str, code: int) -> int:
+    if launched(RANK, 0) > 0:  # rank 0 of the processes that fail together says it
+        return code
     print(f"{PROGRAM}: {sentence}", file=sys.stderr)
     return code

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import tomllib
 from dataclasses import dataclass
 from importlib import resources
@@ -102,6 +103,16 @@ class TrainConfig:
     wandb_run_name: str | None = option(None, "Name of the run there. [default: the run folder's]")
     sample_tokens: int = option(500, "Tokens of the text printed at the end; 0 for none.")
 
+    backend: Literal["none", "mpi", "nccl"] = option(
+        "none",
+        "What connects the processes that mpiexec has started: mpi (on the CPU), or nccl (a GPU for each). They divide "
+        "gradient_accumulation_steps among them.",
+        group="Processes",
+    )
+    patience: float = option(
+        300.0, "Seconds that a process waits for another before it ends them all; more than a checkpoint takes."
+    )
+
     def __post_init__(self):
         check_types(self)
         try:
@@ -131,8 +142,27 @@ class TrainConfig:
             self.input is None or self.dataset is None,
             "input and dataset are two sources of text: pass one of them.",
         )
+        require(self.patience > 0, f"patience must be above 0, got {self.patience}.")
+        needed_device = {"mpi": "cpu", "nccl": "cuda"}.get(self.backend, self.device)
+        require(
+            self.device == needed_device,
+            f"--backend={self.backend} connects processes that compute with --device={needed_device}.",
+        )
         if self.task == "calculator":
             self._check_calculator()
+
+    def check_processes(self, size: int) -> None:
+        """Raise `InputError` where so many processes cannot share the batches of a step."""
+        steps, batch = self.gradient_accumulation_steps, self.batch_size
+        smaller = (
+            f", or with --batch_size={batch // size} for as many as now" if steps == 1 and batch % size == 0 else ""
+        )
+        require(
+            steps % size == 0,
+            f"{size} processes cannot divide gradient_accumulation_steps={steps}, the batches of a step, among them: "
+            f"pass --gradient_accumulation_steps={math.ceil(steps / size) * size}, which makes "
+            f"{math.ceil(steps / size) * size * batch} sequences a step{smaller}.",
+        )
 
     def _check_calculator(self) -> None:
         require(self.digits <= MOST_DIGITS, f"digits must be at most {MOST_DIGITS}, got {self.digits}.")

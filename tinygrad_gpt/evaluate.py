@@ -6,6 +6,7 @@ import numpy as np
 
 import tensor
 from tinygrad_gpt.data import get_batch
+from tinygrad_gpt.distributed import ALONE, World
 from tinygrad_gpt.model import GPT
 
 ROWS = 64  # most windows in one batch
@@ -22,7 +23,14 @@ def batch_loss(model: GPT, x: np.ndarray, y: np.ndarray) -> tensor.Tensor:
 
 
 def estimate_loss(
-    model: GPT, tokens: np.ndarray, *, batch_size: int, block_size: int, eval_iters: int, seed: int
+    model: GPT,
+    tokens: np.ndarray,
+    *,
+    batch_size: int,
+    block_size: int,
+    eval_iters: int,
+    seed: int,
+    world: World = ALONE,
 ) -> float:
     """Mean loss, in nats a token, over `eval_iters` random batches: the same ones in each call.
 
@@ -30,15 +38,16 @@ def estimate_loss(
     losses along a run differ by the model alone.
     """
     generator = np.random.default_rng([seed, 1])  # another stream than the training batches'
-    return mean_loss(model, (get_batch(tokens, batch_size, block_size, generator) for _ in range(eval_iters)))
+    batches = (get_batch(tokens, batch_size, block_size, generator) for _ in range(eval_iters))
+    return mean_loss(model, batches, world)
 
 
-def split_loss(model: GPT, tokens: np.ndarray) -> float:
+def split_loss(model: GPT, tokens: np.ndarray, world: World = ALONE) -> float:
     """Mean loss, in nats a token, over every token of the split but its first.
 
     The split is cut into blocks side by side, so a token early in its block sees little before it.
     """
-    return mean_loss(model, sliding_windows(model, tokens, model.config.block_size))
+    return mean_loss(model, sliding_windows(model, tokens, model.config.block_size), world)
 
 
 def sliding_windows(model: GPT, tokens: np.ndarray, stride: int) -> "SlidingWindows":
@@ -92,14 +101,19 @@ class SlidingWindows:
 
 
 @tensor.no_grad()
-def mean_loss(model: GPT, batches: Iterable[Batch]) -> float:
-    """Mean over all tokens that count, in nats, without dropout; the model is left in the mode it came in."""
+def mean_loss(model: GPT, batches: Iterable[Batch], world: World = ALONE) -> float:
+    """Mean over all tokens that count, in nats, without dropout; the model is left in the mode it came in.
+
+    Several processes take turns at the batches. The losses are added in the order of the batches, whoever had
+    them: the mean is that of one process to the last bit.
+    """
     was_training = model.training
     model.eval()
-    total, count = 0.0, 0
-    for x, y in batches:
+    losses, count = [], 0  # of each batch, the sum over its tokens; 0 for the batches of other processes
+    for index, (x, y) in enumerate(batches):
         scored = int((y >= 0).sum())
-        total += batch_loss(model, x, y).item() * scored
+        mine = index % world.size == world.rank
+        losses.append(batch_loss(model, x, y).item() * scored if mine else 0.0)
         count += scored
     model.train(was_training)
-    return total / count
+    return sum(world.sum(losses).tolist()) / count

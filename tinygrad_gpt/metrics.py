@@ -63,6 +63,19 @@ class MetricsLog:
             writer.close()
 
 
+class NoMetrics:
+    """The log of a process that writes none."""
+
+    def write(self, record: dict[str, float]) -> None:
+        pass
+
+    def sync(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
 def read_metrics(folder: Path) -> list[dict]:
     """The records of a run's metrics.jsonl, oldest first; a last line that a crash cut short is left out."""
     path = folder / FILE_NAME

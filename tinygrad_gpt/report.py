@@ -6,6 +6,7 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from tensor.kernels.threads import THREADS
 from tinygrad_gpt.checkpoint import load_state
 from tinygrad_gpt.device import matmul_rate
 from tinygrad_gpt.model import GPT
@@ -22,6 +23,13 @@ def announce(run: Run) -> None:
     config = run.config
     count = run.model.get_num_params(non_embedding=False)
     trained = sum(p.numel() for p in run.model.parameters() if p.requires_grad)
+    if run.world.size > 1:
+        share = config.gradient_accumulation_steps // run.world.size
+        console.print(
+            f"processes: {run.world.size}, connected by {config.backend}; of each step's "
+            f"{config.gradient_accumulation_steps} batches each takes {share}, on {THREADS} "
+            f"thread{'s' if THREADS > 1 else ''} (OMP_NUM_THREADS)"
+        )
     for error in run.passed_over:
         console.print(f"{error} The one before it is taken.", markup=False)
     console.print(f"text: {run.task.source}", markup=False)
@@ -44,8 +52,10 @@ def losses_line(losses: dict[str, float]) -> str:
 def finish(run: Run, seconds: float) -> None:
     """What a finished run has come to: the loss, the picture, a sample."""
     config = run.config
-    if words := run.task.last_words(run.model):
+    if words := run.task.last_words(run.model, run.world):
         console.print(words)
+    if not run.world.leads:
+        return
     best = load_state(run.out_dir / BEST)
     console.print(
         f"best checkpoint: iteration {best.iteration}, val loss {run.best_val_loss:.4f} "
@@ -59,6 +69,8 @@ def finish(run: Run, seconds: float) -> None:
 
 def draw(run: Run) -> None:
     """Draw the loss curve and say where it is."""
+    if not run.world.leads:
+        return
     picture = plot_loss(run.out_dir) or "pip install 'tinygrad-gpt[plot]' draws one"
     console.print(f"loss curve: {picture}", markup=False)
 
@@ -87,8 +99,9 @@ class Speed:
 
     def __init__(self, run: Run):
         config = run.config
-        rate = matmul_rate(config.device, config.dtype)
-        console.print(f"speed: this machine multiplies matrices at {rate / 1e9:.0f} GFLOP/s; MFU is the share used")
+        rate = matmul_rate(config.device, config.dtype) * run.world.size
+        who = "this machine multiplies" if run.world.size == 1 else f"the {run.world.size} processes multiply"
+        console.print(f"speed: {who} matrices at {rate / 1e9:.0f} GFLOP/s; MFU is the share used")
         self.tokens_per_step = config.tokens_per_iter
         self.mfu_per_speed = flops_per_token(run.model) / rate
         self.steps, self.seconds, self.latest = 0, 0.0, 0.0

@@ -20,6 +20,7 @@ from tinygrad_gpt.checkpoint import (
     save_checkpoint,
 )
 from tinygrad_gpt.config import SHAPE, TrainConfig
+from tinygrad_gpt.distributed import ALONE, ShardedAdamW, World
 from tinygrad_gpt.errors import InputError
 from tinygrad_gpt.model import GPT
 from tinygrad_gpt.options import nearest
@@ -42,19 +43,32 @@ class Run:
     iteration: int = 0  # steps done
     best_val_loss: float | None = None  # nats a token
     passed_over: list[DamagedCheckpoint] = field(default_factory=list)  # when it was resumed
+    world: World = ALONE
 
     @property
     def out_dir(self) -> Path:
         return Path(self.config.out_dir)
 
+    def join(self, world: World) -> None:
+        """Train together with the other processes of `world`, each of which has the same run."""
+        if world.size > 1:
+            self.world, self.optimizer = world, ShardedAdamW(self.optimizer, world)
+
     def save(self, name: str) -> None:
-        """Write the checkpoint `name` of the run folder."""
+        """Write the checkpoint `name` of the run folder; of several processes, rank 0 does. It is the same for any
+        number of them.
+        """
+        optimizer = self.optimizer
+        if isinstance(optimizer, ShardedAdamW):
+            optimizer = optimizer.gathered()
+        if not self.world.leads:
+            return
         absolute = {  # a run may be resumed from another folder
             option: value and str(Path(value).absolute())
             for option, value in (("input", self.config.input), ("dataset", self.config.dataset))
         }
         state = State(
-            config=asdict(self.config) | {"overwrite": False} | absolute,
+            config=asdict(self.config) | {"overwrite": False, "backend": "none"} | absolute,
             model=asdict(self.model.config),
             tokenizer=self.task.tokenizer.to_dict(),
             iteration=self.iteration,
@@ -62,7 +76,7 @@ class Run:
             corpus_sha256=self.task.fingerprint,
             rng={"engine": tensor.get_rng_state(), "data": self.batches.bit_generator.state},
         )
-        save_checkpoint(self.out_dir / name, state, self.model, self.optimizer, keep_previous=name == LAST)
+        save_checkpoint(self.out_dir / name, state, self.model, optimizer, keep_previous=name == LAST)
 
 
 def new_run(config: TrainConfig, named: Collection[str] = ()) -> Run:

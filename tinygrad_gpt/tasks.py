@@ -13,6 +13,7 @@ from tinygrad_gpt.calculator import Arithmetic, grade
 from tinygrad_gpt.config import TrainConfig
 from tinygrad_gpt.corpus import Corpus, find_corpus
 from tinygrad_gpt.data import Splits, check_length, get_batch, open_dataset, prepare_splits
+from tinygrad_gpt.distributed import ALONE, World
 from tinygrad_gpt.errors import InputError
 from tinygrad_gpt.evaluate import estimate_loss, split_loss
 from tinygrad_gpt.model import GPT
@@ -33,10 +34,10 @@ class Task(Protocol):
     def batch(self, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Token ids x and targets y, both (B, T), int64; a target of -1 does not count."""
 
-    def validate(self, model: GPT) -> dict[str, float]:
-        """`train_loss` and `val_loss` in nats a token, on the same batches each time."""
+    def validate(self, model: GPT, world: World = ALONE) -> dict[str, float]:
+        """`train_loss` and `val_loss` in nats a token, on the same batches each time, which the processes share."""
 
-    def last_words(self, model: GPT) -> str | None:
+    def last_words(self, model: GPT, world: World = ALONE) -> str | None:
         """A more thorough validation, for the end of a run, as a line."""
 
 
@@ -51,20 +52,21 @@ class Text:
     def batch(self, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         return get_batch(self.splits.train, self.config.batch_size, self.config.block_size, generator)
 
-    def validate(self, model: GPT) -> dict[str, float]:
+    def validate(self, model: GPT, world: World = ALONE) -> dict[str, float]:
         config = self.config
         settings = {"batch_size": config.batch_size, "block_size": config.block_size}
         settings |= {"eval_iters": config.eval_iters, "seed": config.seed}
         return {
-            "train_loss": estimate_loss(model, self.splits.train, **settings),
-            "val_loss": estimate_loss(model, self.splits.val, **settings),
+            "train_loss": estimate_loss(model, self.splits.train, **settings, world=world),
+            "val_loss": estimate_loss(model, self.splits.val, **settings, world=world),
         }
 
-    def last_words(self, model: GPT) -> str | None:
+    def last_words(self, model: GPT, world: World = ALONE) -> str | None:
         tokens = self.splits.val
         if len(tokens) > WHOLE_VALIDATION_TOKENS:
             return None
-        return f"validation loss: {split_loss(model, tokens):.4f} (the whole validation split, {len(tokens):,} tokens)"
+        loss = split_loss(model, tokens, world)
+        return f"validation loss: {loss:.4f} (the whole validation split, {len(tokens):,} tokens)"
 
 
 class Calculator:
@@ -80,8 +82,8 @@ class Calculator:
     def batch(self, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         return self.arithmetic.encode(self.arithmetic.draw(self.config.batch_size, generator))
 
-    def validate(self, model: GPT) -> dict[str, float]:
-        """Also `val_accuracy`: the share of answers that are right to the last digit."""
+    def validate(self, model: GPT, world: World = ALONE) -> dict[str, float]:
+        """Also `val_accuracy`: the share of answers that are right to the last digit. Every process grades them all."""
         generator = np.random.default_rng([self.config.seed, 1])  # another stream than the training batches'
         count = self.config.batch_size * self.config.eval_iters
         draw, encode = self.arithmetic.draw, self.arithmetic.encode
@@ -89,7 +91,7 @@ class Calculator:
         val_loss, accuracy = grade(model, *encode(draw(count, generator, validation=True)))
         return {"train_loss": train_loss, "val_loss": val_loss, "val_accuracy": accuracy}
 
-    def last_words(self, model: GPT) -> str | None:
+    def last_words(self, model: GPT, world: World = ALONE) -> str | None:
         """The hardest problems: numbers of full length, each operator by itself."""
         generator = np.random.default_rng([self.config.seed, 2])
         shares = []

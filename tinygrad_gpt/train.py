@@ -4,17 +4,22 @@ import math
 import signal
 import time
 from collections.abc import Collection
+from contextlib import nullcontext
 from pathlib import Path
 
 import nn
+import tensor
+from nn.functional.dropout import draw_seed
 from tensor.profiler import record_function
 from tinygrad_gpt.checkpoint import set_aside
 from tinygrad_gpt.config import TrainConfig
 from tinygrad_gpt.device import check_device
+from tinygrad_gpt.distributed import ShardedAdamW, World, open_world
+from tinygrad_gpt.distributed.agreement import require_agreement
 from tinygrad_gpt.errors import Interrupted, RunError
 from tinygrad_gpt.evaluate import batch_loss
 from tinygrad_gpt.memory import keep_freed_memory
-from tinygrad_gpt.metrics import MetricsLog
+from tinygrad_gpt.metrics import MetricsLog, NoMetrics
 from tinygrad_gpt.paths import locked
 from tinygrad_gpt.profile import profiled
 from tinygrad_gpt.report import Speed, announce, console, draw, finish, losses_line, progress_bar, resume_command
@@ -28,36 +33,61 @@ def train(config: TrainConfig, named: Collection[str] = ()) -> None:
 
     `named` are the settings that the user asked for by name, rather than through a preset. Raises `InputError` (the
     settings or the data cannot be used), `RunError` (the loss is no longer finite, the disk is full, another process
-    trains in the folder) and `Interrupted` (SIGINT or SIGTERM; the run is saved).
+    trains in the folder) and `Interrupted` (SIGINT or SIGTERM; the run is saved). Of several processes, all do the
+    same and only rank 0 prints and writes.
     """
-    check_device(config.device)
-    check_writers(config)
-    keep_freed_memory()
+    with open_world(config) as world:
+        console.quiet = not world.leads
+        config.check_processes(world.size)
+        check_device(config.device)
+        check_writers(config)
+        keep_freed_memory()
+        if config.eval_only:
+            run = resumed_run(config) if config.init_from == "resume" else new_run(config, named)
+            _join(run, world)
+            announce(run)
+            console.print(f"iter {run.iteration}: {losses_line(_validate(run))}")
+        elif config.init_from == "resume":
+            _resume(config, world)
+        else:
+            _begin(config, named, world)
+
+
+def _begin(config: TrainConfig, named: Collection[str], world: World) -> None:
     folder = Path(config.out_dir)
-    if config.eval_only:
-        run = resumed_run(config) if config.init_from == "resume" else new_run(config, named)
-        announce(run)
-        console.print(f"iter {run.iteration}: {losses_line(_validate(run))}")
-    elif config.init_from == "resume":
-        with locked(folder):
-            run = resumed_run(config)
-            set_aside(run.passed_over)
-            _train(run)
-    else:
-        refuse_to_replace(folder, config.overwrite)
-        run = new_run(config, named)
-        with locked(folder):
+    refuse_to_replace(folder, config.overwrite)
+    run = new_run(config, named)
+    _join(run, world)
+    with locked(folder) if world.leads else nullcontext():
+        if world.leads:
             clear_run_dir(folder)
-            _train(run)
+        _train(run)
+
+
+def _resume(config: TrainConfig, world: World) -> None:
+    folder = Path(config.out_dir)
+    with locked(folder) if world.leads else nullcontext():
+        run = resumed_run(config)
+        _join(run, world)
+        if world.leads:
+            set_aside(run.passed_over)
+        _train(run)
+
+
+def _join(run: Run, world: World) -> None:
+    require_agreement(world, run)
+    run.join(world)
 
 
 def _train(run: Run) -> None:
     config = run.config
     announce(run)
     start = time.monotonic()
-    log = MetricsLog(run.out_dir, run.iteration, open_writers(run.config, run.iteration))
+    log = (
+        MetricsLog(run.out_dir, run.iteration, open_writers(config, run.iteration)) if run.world.leads else NoMetrics()
+    )
     try:
-        with StopSignals() as stop, profiled(config.profile):
+        with StopSignals() as stop, profiled(config.profile and run.world.leads):
             _loop(run, log, stop)
     finally:
         log.close()
@@ -69,12 +99,12 @@ def _train(run: Run) -> None:
     finish(run, time.monotonic() - start)
 
 
-def _loop(run: Run, log: MetricsLog, stop: "StopSignals") -> None:
+def _loop(run: Run, log: MetricsLog | NoMetrics, stop: "StopSignals") -> None:
     """Steps until `max_iters` or a signal. An iteration's line in the log has the losses before its step."""
     config, speed = run.config, Speed(run)
     with progress_bar() as bar:
         task = bar.add_task("", total=config.max_iters, completed=run.iteration, loss="…", speed=0.0, mfu=0.0)
-        while stop.signum is None:
+        while not _stopped(run, stop):
             record: dict[str, float] = {"iter": run.iteration}
             lr = learning_rate(config, run.iteration)
             finished = run.iteration == config.max_iters
@@ -99,6 +129,13 @@ def _loop(run: Run, log: MetricsLog, stop: "StopSignals") -> None:
         log.sync()
 
 
+def _stopped(run: Run, stop: "StopSignals") -> bool:
+    """Has a signal come? A signal that came to one of several processes has come to all."""
+    if run.world.size > 1:
+        stop.signum = int(max(run.world.gather_numbers(stop.signum or 0))) or None
+    return stop.signum is not None
+
+
 def learning_rate(config: TrainConfig, iteration: int) -> float:
     if not config.decay_lr:
         return config.learning_rate
@@ -112,24 +149,42 @@ def learning_rate(config: TrainConfig, iteration: int) -> float:
 
 
 def take_step(run: Run, lr: float) -> float:
-    """One update of the weights; returns its batches' loss. Raises `RunError` where that is not finite."""
-    config, model, optimizer = run.config, run.model, run.optimizer
+    """One update of the weights; returns its batches' loss. Raises `RunError` where that is not finite.
+
+    Every process draws all batches and the seeds of their dropout, and trains on its own share of them. So the step is
+    that of one process, but for the order in which gradients are added.
+    """
+    config, model, optimizer, world = run.config, run.model, run.optimizer, run.world
     for group in optimizer.param_groups:
         group["lr"] = lr
     optimizer.zero_grad()
-    mean_loss = 0.0
-    for _ in range(config.gradient_accumulation_steps):
+    mean_loss, batches = 0.0, config.gradient_accumulation_steps
+    for index in range(batches):
         x, y = run.task.batch(run.batches)
-        loss = batch_loss(model, x, y) / config.gradient_accumulation_steps
-        loss.backward()  # adds to the gradients of the batches before
+        dropout_seed = draw_seed()
+        if not world.owns(index, batches):
+            continue
+        with tensor.random.fork_rng():
+            tensor.manual_seed(dropout_seed)
+            loss = batch_loss(model, x, y) / batches
+            loss.backward()  # adds to the gradients of the batches before
         mean_loss += loss.item()
+    mean_loss = float(world.sum([mean_loss])[0])
     _require_finite(run, "loss", mean_loss)
     with record_function("clip_grad_norm_"):
-        norm = nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip or math.inf)
-    _require_finite(run, "gradient's norm", float(norm))
+        norm = _clip(run, config.grad_clip or math.inf)
+    _require_finite(run, "gradient's norm", norm)
     with record_function("optimizer.step"):
         optimizer.step()
     return mean_loss
+
+
+def _clip(run: Run, max_norm: float) -> float:
+    """Clip the gradient of all batches; returns its norm before."""
+    if isinstance(run.optimizer, ShardedAdamW):
+        run.optimizer.reduce_gradients()
+        return run.optimizer.clip_grad_norm_(max_norm)
+    return float(nn.utils.clip_grad_norm_(run.model.parameters(), max_norm))
 
 
 def _require_finite(run: Run, what: str, value: float) -> None:
@@ -141,7 +196,7 @@ def _require_finite(run: Run, what: str, value: float) -> None:
 
 
 def _validate(run: Run) -> dict[str, float]:
-    losses = run.task.validate(run.model)
+    losses = run.task.validate(run.model, run.world)
     _require_finite(run, "validation loss", losses["train_loss"] + losses["val_loss"])
     return losses
 

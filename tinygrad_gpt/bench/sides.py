@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 from tinygrad_gpt.bench.settings import Work
 from tinygrad_gpt.errors import RunError
+from tinygrad_gpt.launch import THREAD_VARIABLES
 
 ROUND_SECONDS = 0.25  # how long a round of one side should take at least
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 class Side:
