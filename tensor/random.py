@@ -23,7 +23,6 @@ from tensor.tensor import Tensor, wrap
 __all__ = [
     "Generator",
     "bernoulli",
-    "fork_rng",
     "get_rng_state",
     "initial_seed",
     "manual_seed",
