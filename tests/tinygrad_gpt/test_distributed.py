@@ -34,13 +34,17 @@ class Jobs:
     def __init__(self, folder: Path, text: str):
         self.folder = folder
         (folder / "verse.txt").write_text(text, "utf-8")
-        self.environment = os.environ | mpi_library() | {
-            "PYTHONPATH": str(ROOT),
-            "OMP_NUM_THREADS": "1",
-            "TENSOR_KERNELS": "numpy",
-            "COLUMNS": "200",
-            "TINYGRAD_GPT_CACHE": str(folder / "cache"),
-        }
+        self.environment = (
+            os.environ
+            | mpi_library()
+            | {
+                "PYTHONPATH": str(ROOT),
+                "OMP_NUM_THREADS": "1",
+                "TENSOR_KERNELS": "numpy",
+                "COLUMNS": "200",
+                "TINYGRAD_GPT_CACHE": str(folder / "cache"),
+            }
+        )
         self.new = (
             *("train", "--input=verse.txt", "--n_layer=1", "--n_head=2", "--n_embd=16", "--block_size=16"),
             *("--batch_size=2", "--gradient_accumulation_steps=4", "--dropout=0.1", "--eval_iters=3"),
@@ -60,7 +64,13 @@ class Jobs:
             path.unlink()
         pipe = subprocess.PIPE
         return subprocess.Popen(
-            command, cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
         )
 
     def run(self, processes: int, *arguments: str, code: int = 0) -> Path:
@@ -232,7 +242,9 @@ def test_processes_that_differ_do_not_start(jobs, what, options, sentence):
 
 def test_what_one_process_lacks_ends_all(jobs):
     first = [sys.executable, str(PROGRAM), *jobs.new, "--max_iters=1", "--out_dir=lacks", "--backend=mpi"]
-    _, errors = done(jobs.open([mpiexec(), "-n", "1", *first, ":", "-n", "1", *first, "--input=missing.txt"]), code=None)
+    _, errors = done(
+        jobs.open([mpiexec(), "-n", "1", *first, ":", "-n", "1", *first, "--input=missing.txt"]), code=None
+    )
     assert "process 1 of 2: " in errors
     assert "missing.txt" in errors
     assert "Traceback" not in errors
