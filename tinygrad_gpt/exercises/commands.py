@@ -8,10 +8,11 @@ from pathlib import Path
 
 import click
 
+from tinygrad_gpt.config import DEFAULT_PRESET, TrainConfig, load_preset
 from tinygrad_gpt.errors import Interrupted
-from tinygrad_gpt.exercises import isolate, show
+from tinygrad_gpt.exercises import isolate, show, swap
 from tinygrad_gpt.exercises.catalogue import Exercise, exercises, find
-from tinygrad_gpt.exercises.examine import Verdict
+from tinygrad_gpt.exercises.examine import Verdict, load
 from tinygrad_gpt.exercises.progress import Progress
 from tinygrad_gpt.exercises.show import say
 
@@ -175,3 +176,28 @@ def reset(exercise: str, progress: Progress) -> None:
     chosen = _chosen(progress, exercise)
     backup = progress.reset(chosen)
     say(f"{progress.file(chosen)} is new" + (f"; what it was is in {backup}." if backup else "."))
+
+
+@app.command()
+@click.option("--max_iters", type=click.IntRange(min=1), help="Steps of each run.  [default: the preset's]")
+@click.option("--input", "text", metavar="FILE", help="UTF-8 text to train on.  [default: Tiny Shakespeare]")
+@folder_option
+def train(progress: Progress, max_iters: int | None, text: str | None) -> int:
+    """Train the laptop GPT with your attention backward (C12), then with the engine's own; compare the losses."""
+    exercise = find("attention_backward")
+    _hand_out(progress)
+    if not _check(exercise, progress).passed:
+        say(f"\n{exercise.number} has to pass its check before a GPT trains with it.")
+        return 1
+    given = {name: value for name, value in (("max_iters", max_iters), ("input", text)) if value is not None}
+    config = TrainConfig(**load_preset(DEFAULT_PRESET) | given)
+    path = progress.file(exercise)
+    sys.path.append(str(path.parent))  # it may import an earlier one
+    student = load(path.read_text("utf-8"), str(path))
+    say(f"\n1. {config.max_iters} steps with your backward", show.GOOD)
+    mine = swap.train_with(student.attention_backward, config)
+    say(f"\n2. {config.max_iters} steps with the engine's own", show.GOOD)
+    engines = swap.train_without(config)
+    show.show_losses(swap.validation_losses(mine), swap.validation_losses(engines))
+    say(f"Your model is in {mine}: `tinygrad-gpt sample --out_dir={mine}` lets it speak.")
+    return 0

@@ -233,9 +233,13 @@ def recognised(exercise: Exercise, verdict: Verdict) -> Iterator[str]:
     for mistake in exercise.mistakes:
         text = right.replace(mistake.right, mistake.wrong)
         other = run_checks(exercise, load(text, "mistake.py"), text, "mistake.py")
-        if (other.trace, other.sentence, other.got) == (verdict.trace, verdict.sentence, verdict.got):
+        if _looks(other) == _looks(verdict):
             yield mistake.symptom
             return
+
+
+def _looks(verdict: Verdict) -> tuple:
+    return verdict.trace, verdict.sentence, verdict.table, verdict.got
 
 
 def _raised(error: BaseException, text: str, filename: str) -> Verdict:

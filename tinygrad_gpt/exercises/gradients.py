@@ -73,3 +73,13 @@ def _loss(forward: Callable, see: Callable, dy, xs: list[Tensor]) -> Tensor:
     ys, dys = (y, dy) if isinstance(y, tuple) else ((y,), (dy,))
     terms = [(y * Tensor(np.asarray(dy))).sum() for y, dy in zip(ys, dys, strict=True)]
     return sum(terms[1:], terms[0])
+
+
+def causal_attention(see: Callable, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Causal attention in steps, for q, k and v (…, T, hs), one head or many: all that set C asks for is to be seen."""
+    q, k, v = see("dq", q), see("dk", k), see("dv", v)
+    T, hs = q.shape[-2:]
+    s = see("ds", q @ k.mT * hs**-0.5)  # (…, T, T)
+    future = tensor.ones(T, T, dtype=tensor.bool).triu(1)
+    p = see("dp", s.masked_fill(future, -tensor.inf).softmax(-1))  # (…, T, T)
+    return p @ v

@@ -89,12 +89,19 @@ class Wrong(Exception):
 
 
 def expect(
-    what: str, expected, got, *, inputs: Mapping[str, Any] | None = None, tolerance: float | None = None
+    what: str,
+    expected,
+    got,
+    *,
+    names: tuple[str, ...] = (),
+    inputs: Mapping[str, Any] | None = None,
+    tolerance: float | None = None,
 ) -> None:
     """Raise `Wrong` unless `got` is `expected`: for an exercise that has a `check` of its own.
 
-    what: the name of the thing compared, as "the gradient of w". Arrays, Tensors, numbers, or tuples of them.
+    what: the name of the thing compared, as "the gradient of w". Arrays, Tensors, numbers, or tuples of them, whose
+    parts have the `names`.
     """
-    difference = compare(expected, got, tolerance=tolerance, inputs=inputs or {})
+    difference = compare(expected, got, tolerance=tolerance, names=names, inputs=inputs or {})
     if difference is not None:
         raise Wrong(f"{what[:1].upper()}{what[1:]} is wrong.", inputs, difference)

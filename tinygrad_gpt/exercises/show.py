@@ -176,3 +176,11 @@ def show_standing(progress: Progress) -> None:
     else:
         say(f"Next is {coming.number} {coming.name} ({coming.title}), in {progress.file(coming)}")
         say(f"`{COMMAND} check` checks it, `hint` helps, `watch` checks whenever you save, `list` shows all.")
+
+
+def show_losses(yours: dict[int, float], engines: dict[int, float]) -> None:
+    """Validation losses by iteration, of a run with the student's backward and of one with the engine's."""
+    say("\n    iter   your loss   the engine's")
+    for iteration, loss in yours.items():
+        say(f"  {iteration:>6}   {loss:>9.4f}   {engines[iteration]:>12.4f}")
+    say("The two part slowly, by rounding: their sums run in different orders, and each step builds on the last.\n")

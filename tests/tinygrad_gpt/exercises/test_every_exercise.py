@@ -5,6 +5,7 @@ import doctest
 
 import pytest
 
+from tensor.kernels import use_kernels
 from tinygrad_gpt.exercises.catalogue import exercises, find, sets
 from tinygrad_gpt.exercises.examine import FAILED, PASSED, RAISED, UNWRITTEN, examine_text, load
 from tinygrad_gpt.exercises.reading import line_of
@@ -12,6 +13,14 @@ from tinygrad_gpt.exercises.stub import solution, stub
 
 EVERY = pytest.mark.parametrize("exercise", exercises(), ids=lambda exercise: exercise.number)
 MISTAKES = [(exercise, mistake) for exercise in exercises() for mistake in exercise.mistakes]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def numpy_kernels():
+    """As in the process that checks: there is little to compute, and nothing to compile for."""
+    use_kernels("numpy")
+    yield
+    use_kernels(None)
 
 
 def test_numbers_rise_and_names_are_unique():
