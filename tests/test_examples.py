@@ -36,7 +36,7 @@ def run_example(tmp_path):
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m tinygrad_gpt "$@"\n')
     command.chmod(0o755)
 
-    def run_it(name: str, *arguments: str, **variables: str) -> str:
+    def run_it(name: str, *arguments: str) -> str:
         environment = os.environ | {
             "PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(ROOT)])),
             "PATH": os.pathsep.join([str(command.parent), os.environ["PATH"]]),
@@ -48,7 +48,7 @@ def run_example(tmp_path):
         done = subprocess.run(
             [program, str(EXAMPLES / name), *arguments],
             cwd=tmp_path,
-            env=environment | variables,
+            env=environment,
             capture_output=True,
             text=True,
         )
@@ -109,12 +109,14 @@ class TestRecipes:
         assert after < before
         assert GPT2LMHeadModel.from_pretrained(tmp_path / "finetuned-gpt2").config.n_embd == 8
 
-    def test_pretrained_and_scratch_are_compared(self, run_example, texts):
+    def test_pretrained_and_scratch_are_compared(self, run_example, texts, tmp_path):
+        with open(tmp_path / "small.txt", "a", encoding="utf-8") as small:
+            small.write("\nwhat the large text lacks: Ω")
         options = ("large", "small.txt", *SMALL, "--learning_rate=0.1", "--min_lr=0.1")
-        output = run_example("recipes/pretrain_then_finetune.sh", *options, VOCAB_FILE=str(VOCAB_BPE))
+        output = run_example("recipes/pretrain_then_finetune.sh", *options)
         assert "weights of out/large," in output
         scratch, finetuned = losses(output)
-        assert finetuned < scratch - 0.5  # the two texts have the same words
+        assert finetuned < scratch - 0.1  # the two texts have the same words
 
     def test_adder(self, run_example):
         output = run_example("recipes/adder.py", *SMALL, "--block_size=12", "--digits=1")

@@ -5,18 +5,19 @@
 #
 # The same model is trained for the same number of steps on the small text, once from new weights and once from those
 # that have read the large one. The large text must not hold the small one's validation part, which is its last tenth:
-# for Shakespeare, not his collected works.
+# for Shakespeare, not his collected works. A few minutes for each of the three trainings.
 set -eu
 large=${1:?"which large text? A file or a folder"}
 small=${2:?"which small text? A file"}
 shift 2
-# GPT-2's tokens fit any text, also one with characters that the other does not have. Where tiktoken cannot fetch them:
-# VOCAB_FILE=vocab.bpe sh examples/recipes/pretrain_then_finetune.sh ...
-vocabulary=${VOCAB_FILE:+--vocab_file=$VOCAB_FILE}
-tinygrad-gpt prepare "$large" --tokenizer=gpt2 ${vocabulary:+"$vocabulary"} --out_dir=large-tokens --overwrite
+
+# A token is a character, and its row of weights must be there when the small text comes: characters that the large one
+# lacks are prepared along with it, once each. They stay as random as they were until the finetuning.
+PYTHONUTF8=1 python3 -c 'import sys; print(*sorted(set(sys.stdin.read())))' < "$small" > alphabet.txt
+tinygrad-gpt prepare "$large" alphabet.txt --tokenizer=char --out_dir=large-tokens --overwrite
 
 # Options for all three trainings.
-set -- --tokenizer=gpt2 ${vocabulary:+"$vocabulary"} --max_iters=1000 --sample_tokens=0 --overwrite "$@"
+set -- --max_iters=1000 --sample_tokens=0 --overwrite "$@"
 tinygrad-gpt train --dataset=large-tokens --out_dir=out/large "$@"
 
 tinygrad-gpt train --input="$small" --out_dir=out/scratch "$@"
