@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from tensor import autograd, create, dtypes, random
 from tensor.devices import is_array
+from tensor.display import to_html
 from tensor.explain import explain
 from tensor.inplace import assign
 from tensor.op import next_number
@@ -159,6 +160,7 @@ MORE: dict[str, Callable] = {
     "type": type,
     "backward": autograd.backward,
     "explain": explain,
+    "_repr_html_": to_html,
     "__iter__": iterate,
     "__contains__": contains,
     "__getitem__": index.getitem,

@@ -305,7 +305,7 @@ class Tensor:
 
     def __repr__(self):
         body = np.array2string(move(self.array, CPU), separator=", ", prefix="tensor(", precision=4)
-        notes = ""
+        notes = f", size={tuple(self.shape)}" if self.array.size == 0 and self.ndim != 1 else ""
         if self.dtype not in (dtypes.get_default_dtype(), dtypes.int64, dtypes.bool_):
             notes += f", dtype={self.dtype}"
         if self.is_cuda:

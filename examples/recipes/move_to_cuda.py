@@ -4,7 +4,8 @@
     python examples/recipes/move_to_cuda.py     # without a GPU it says why, and runs on the CPU alone
 
 Two things lie on a device: the model's parameters and buffers, and the Tensors that it is given. An operation runs
-where its inputs are; inputs on two devices are an error, never a hidden copy. The three numbered lines are all that moves.
+where its inputs are; inputs on two devices are an error, never a hidden copy. The three numbered lines are all that
+moves.
 
 For the application it is one option: tinygrad-gpt train shakespeare-char --device=cuda
 """
