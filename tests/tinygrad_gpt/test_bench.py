@@ -1,10 +1,13 @@
 """`bench`: both sides do the same work, each in a process of its own, and what is printed says so."""
 
 import json
+import os
 import statistics
+from pathlib import Path
 
 import numpy as np
 import pytest
+from mpi_process import mpi_library, mpiexec
 
 from tinygrad_gpt.bench.floor import products
 from tinygrad_gpt.bench.ops import OPS
@@ -87,6 +90,16 @@ def test_scaling_changes_one_size_at_a_time(bench):
     ]
 
 
+def test_two_processes_train_twice_as_many_tokens(bench, environment):
+    environment["PATH"] = os.pathsep.join([str(Path(mpiexec()).parent), environment["PATH"]])
+    environment |= mpi_library()
+    one, two = bench("--scaling", "--ranks=2", "--rounds=2", "--iters=2")["points"]
+    assert (one["ranks"], one["tokens"], one["waiting"]["most"]) == (1, 16, 0)
+    assert (two["ranks"], two["tokens"]) == (2, 32)
+    assert 0 < two["waiting"]["median"] < 1
+    assert 0 < two["messages_ms"]["median"]
+
+
 # ---------------------------------------------------------------------------------------- what cannot be
 
 
@@ -94,6 +107,7 @@ def test_scaling_changes_one_size_at_a_time(bench):
     "arguments, sentence",
     [
         (["shakespear-char"], "There is no preset shakespear-char (did you mean shakespeare-char?)"),
+        (["--scaling", "--against=torch"], "--mode=ranks is compared with nothing, not with torch"),
         (["--rounds=0"], "rounds must be at least 1, got 0."),
         (["--iters=many"], "--iters should be a whole number, got 'many'."),
         (["--against=jax"], "--against should be one of torch, transformers, nothing, got 'jax'."),

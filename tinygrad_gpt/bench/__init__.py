@@ -2,6 +2,7 @@
 
 settings.py   the options, and the work they describe
 measure.py    what each mode does, in this process
+ranks.py      mode ranks: several processes under mpiexec, each of which runs rank_worker.py
 sides.py      the processes of the sides, and how they take turns
 worker.py     what such a process runs: a task of our_side.py, torch_side.py or floor.py
 report.py     the result as text and as a picture

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from tinygrad_gpt.bench.ops import OPS
+from tinygrad_gpt.bench.ranks import ranks
 from tinygrad_gpt.bench.settings import BenchConfig, Work, read_work
 from tinygrad_gpt.bench.sides import Side, Sides, Spread, ratios, run_in_turn
 
@@ -17,7 +18,9 @@ def measure(preset: str, config: BenchConfig) -> dict:
     """Run the benchmark. Raises `InputError` for settings that cannot work, `RunError` where a side fails."""
     with tempfile.TemporaryDirectory(prefix="tinygrad-gpt-bench-") as weights:
         work = read_work(preset, config, weights)
-        result = {"step": step, "sample": sample, "scaling": scaling, "ops": ops}[config.mode](config, work)
+        result = {"step": step, "sample": sample, "scaling": scaling, "ops": ops, "ranks": ranks}[config.mode](
+            config, work
+        )
     described = work.to_dict()
     del described["weights"]
     return {"preset": preset, "mode": config.mode, "against": config.opponent, "work": described} | result

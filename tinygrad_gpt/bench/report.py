@@ -14,7 +14,7 @@ SMALL_SHARE = 0.005  # of a step; ops below are summed up in one row
 
 def report(result: dict) -> None:
     """Print the result of `measure`."""
-    {"step": _step, "sample": _step, "scaling": _scaling, "ops": _ops}[result["mode"]](result)
+    {"step": _step, "sample": _step, "scaling": _scaling, "ops": _ops, "ranks": _ranks}[result["mode"]](result)
 
 
 def _step(result: dict) -> None:
@@ -95,6 +95,29 @@ def _scaling(result: dict) -> None:
     console.print(table)
 
 
+def _ranks(result: dict) -> None:
+    threads = result["threads"]
+    table = Table(
+        title=f"{result['preset']}: a training step, each process with a batch of its own and {threads} "
+        f"thread{'s' if threads > 1 else ''}, on {result['cores']} cores",
+        title_justify="left",
+    )
+    for name in ("processes", "ms a step", "tokens/s", "of the ideal", "waiting", "messages alone"):
+        table.add_column(name, justify="right")
+    ideal = result["points"][0]["tokens_per_s"]  # of one process
+    for point in result["points"]:
+        count, speed = point["ranks"], point["tokens_per_s"]
+        alone = f"{point['messages_ms']['median']:.2f} ms" if count > 1 else ""
+        waiting = f"{point['waiting']['median']:.1%}" if count > 1 else ""
+        cells = [str(count), _spread(point["ms"]), f"{speed:,.0f}", f"{speed / ideal / count:.0%}", waiting, alone]
+        table.add_row(*cells)
+    console.print(table)
+    size = result["points"][0]["bytes"]
+    console.print(
+        f"a step sums {_mb(size)} of gradients over all processes, and gives all of them {_mb(size)} of parameters"
+    )
+
+
 def _spread(spread: dict) -> str:
     return f"{spread['median']:.3g} (quartiles {spread['low']:.3g} to {spread['high']:.3g})"
 
@@ -132,13 +155,19 @@ def draw(result: dict, path: Path) -> None:
 
 
 def _unit(mode: str) -> str:
-    return {"step": "ms a step", "sample": "ms a token", "scaling": "ms a step", "ops": "ms, forward and backward"}[
-        mode
-    ]
+    return {
+        "step": "ms a step",
+        "sample": "ms a token",
+        "scaling": "ms a step",
+        "ops": "ms, forward and backward",
+        "ranks": "ms a step",
+    }[mode]
 
 
 def _bars(result: dict) -> dict[str, dict[str, dict]]:
     """group -> engine -> spread of milliseconds."""
+    if result["mode"] == "ranks":
+        return {f"{point['ranks']} processes": {"ours": point["ms"]} for point in result["points"]}
     if result["mode"] == "ops":
         entries = result["ops"].items()
     elif result["mode"] == "scaling":

@@ -16,6 +16,7 @@ OPPONENTS = {
     "sample": ("transformers", "nothing"),
     "scaling": ("nothing", "torch"),
     "ops": ("torch", "nothing"),
+    "ranks": ("nothing",),
 }
 VOCAB_SIZES = {"char": 65, "gpt2": 50257}  # Tiny Shakespeare's characters, GPT-2's byte pairs
 OVERRIDES = ("n_layer", "n_head", "n_embd", "block_size", "dropout", "bias", "batch_size", "device", "dtype")
@@ -25,13 +26,17 @@ OVERRIDES = ("n_layer", "n_head", "n_embd", "block_size", "dropout", "bias", "ba
 class BenchConfig:
     """How to measure, and what to change of the preset. Raises `InputError` for a value that cannot work."""
 
-    mode: Literal["step", "sample", "scaling", "ops"] = option(
+    mode: Literal["step", "sample", "scaling", "ops", "ranks"] = option(
         "step",
         "step: a training step; sample: a token, with cached keys and values; scaling: steps of other sizes; "
-        "ops: single operations on 4x4.",
+        "ops: single operations on 4x4; ranks: steps on several processes.",
+    )
+    scaling: bool = option(False, "The same as --mode=ranks.")
+    ranks: int | None = option(
+        None, "Mode ranks: the most processes; 1, 2, 4 … up to them are measured. [default: one for each core]"
     )
     against: Literal["torch", "transformers", "nothing"] | None = option(
-        None, "Whom to compare with. [default: torch; transformers in mode sample, nothing in mode scaling]"
+        None, "Whom to compare with. [default: torch; transformers in mode sample, nothing in modes scaling and ranks]"
     )
     rounds: int = option(30, "Rounds; in each, every side runs once, for a ratio of its own.")
     iters: int | None = option(None, "Steps (tokens, operations) of a side in a round. [default: a quarter second's]")
@@ -52,7 +57,9 @@ class BenchConfig:
 
     def __post_init__(self):
         check_types(self)
-        for name in ("rounds", "iters", "threads", "batch_size", "vocab_size"):
+        if self.scaling:
+            object.__setattr__(self, "mode", "ranks")
+        for name in ("ranks", "rounds", "iters", "threads", "batch_size", "vocab_size"):
             value = getattr(self, name)
             require(value is None or value >= 1, f"{name} must be at least 1, got {value}.")
         require(self.seed >= 0, f"seed must not be negative, got {self.seed}.")

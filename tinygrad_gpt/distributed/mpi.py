@@ -41,7 +41,6 @@ class MpiWorld(World):
         self._alarm = self._comm.Dup()  # for the messages of a job in trouble, apart from all others
         self.rank, self.size = self._comm.Get_rank(), self._comm.Get_size()
         self.waits = 0  # how many there were: the same number in all processes that are at the same place
-        self.seconds = 0.0  # spent in them
 
     def gather(self, value: Any) -> list:
         self.barrier()

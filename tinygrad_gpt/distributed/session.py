@@ -13,6 +13,18 @@ from tinygrad_gpt.launch import SIZE, launched
 FAIL_TOGETHER_SECONDS = 5.0  # a process that fails leaves the others this time to fail for the same reason
 
 
+def connect(backend: str, patience: float) -> World:
+    """The processes that mpiexec has started, connected by `backend`. Raises `InputError` where they cannot be."""
+    if backend == "none":
+        if (processes := launched(SIZE, 1)) > 1:
+            raise InputError(f"{processes} processes were started to train one model each: pass --backend=mpi.")
+        return ALONE
+    mpi = load_mpi()
+    if mpi.COMM_WORLD.Get_size() == 1:
+        return ALONE
+    return (MpiWorld if backend == "mpi" else NcclWorld)(mpi, patience)
+
+
 @contextmanager
 def open_world(config: TrainConfig) -> Iterator[World]:
     """The processes that `config.backend` connects, for as long as the block runs.
@@ -20,16 +32,10 @@ def open_world(config: TrainConfig) -> Iterator[World]:
     An exception that all of them raise, such as for data that nobody finds, goes on its way, and only rank 0 will
     print it. One that others do not know of ends all of them, in so many words.
     """
-    if config.backend == "none":
-        if (processes := launched(SIZE, 1)) > 1:
-            raise InputError(f"{processes} processes were started to train one model each: pass --backend=mpi.")
-        yield ALONE
+    world = connect(config.backend, config.patience)
+    if not isinstance(world, MpiWorld):
+        yield world
         return
-    mpi = load_mpi()
-    if mpi.COMM_WORLD.Get_size() == 1:
-        yield ALONE
-        return
-    world = (MpiWorld if config.backend == "mpi" else NcclWorld)(mpi, config.patience)
     try:
         yield world
         world.barrier(for_ever=True)  # rank 0 may print a sample for a long time; everything is saved

@@ -127,12 +127,16 @@ class ShardedAdamW(nn.optim.AdamW):
         """Update the own pieces, and get the others' from the others."""
         loss = super().step(closure)
         self.steps += 1
+        self.spread_values()
+        return loss
+
+    def spread_values(self) -> None:
+        """Give everybody the own pieces of all parameters, and get theirs."""
         for arrived in [self.world.all_gather(bucket.values) for bucket in self.buckets]:
             self.world.finish(arrived)
         for bucket in self.buckets:
             for p in bucket.parameters:
                 p.mark_written()
-        return loss
 
     def gathered(self) -> nn.optim.AdamW:
         """An AdamW with the whole state, in rank 0, as a checkpoint needs it; in the others with none.

@@ -13,6 +13,7 @@ class World:
 
     rank = 0
     size = 1
+    seconds = 0.0  # spent in waiting for the others
 
     @property
     def leads(self) -> bool:
