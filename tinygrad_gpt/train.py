@@ -3,7 +3,7 @@
 import math
 import signal
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tensor.profiler import record_function
 from tinygrad_gpt.checkpoint import set_aside
 from tinygrad_gpt.config import TrainConfig
 from tinygrad_gpt.device import check_device
-from tinygrad_gpt.distributed import ShardedAdamW, World, open_world
+from tinygrad_gpt.distributed import ShardedAdamW, World, open_world, rank_0_first
 from tinygrad_gpt.distributed.agreement import require_agreement
 from tinygrad_gpt.errors import Interrupted, RunError
 from tinygrad_gpt.evaluate import batch_loss
@@ -43,8 +43,8 @@ def train(config: TrainConfig, named: Collection[str] = ()) -> None:
         check_writers(config)
         keep_freed_memory()
         if config.eval_only:
-            run = resumed_run(config) if config.init_from == "resume" else new_run(config, named)
-            _join(run, world)
+            resume = config.init_from == "resume"
+            run = _joined(world, lambda: resumed_run(config) if resume else new_run(config, named))
             announce(run)
             console.print(f"iter {run.iteration}: {losses_line(_validate(run))}")
         elif config.init_from == "resume":
@@ -56,8 +56,7 @@ def train(config: TrainConfig, named: Collection[str] = ()) -> None:
 def _begin(config: TrainConfig, named: Collection[str], world: World) -> None:
     folder = Path(config.out_dir)
     refuse_to_replace(folder, config.overwrite)
-    run = new_run(config, named)
-    _join(run, world)
+    run = _joined(world, lambda: new_run(config, named))
     with locked(folder) if world.leads else nullcontext():
         if world.leads:
             clear_run_dir(folder)
@@ -67,16 +66,18 @@ def _begin(config: TrainConfig, named: Collection[str], world: World) -> None:
 def _resume(config: TrainConfig, world: World) -> None:
     folder = Path(config.out_dir)
     with locked(folder) if world.leads else nullcontext():
-        run = resumed_run(config)
-        _join(run, world)
+        run = _joined(world, lambda: resumed_run(config))
         if world.leads:
             set_aside(run.passed_over)
         _train(run)
 
 
-def _join(run: Run, world: World) -> None:
+def _joined(world: World, make: Callable[[], Run]) -> Run:
+    """The run that every process makes, after rank 0 has fetched and prepared its data, with all of them in it."""
+    run = rank_0_first(world, make)
     require_agreement(world, run)
     run.join(world)
+    return run
 
 
 def _train(run: Run) -> None:

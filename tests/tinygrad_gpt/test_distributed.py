@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import cudasim
 import numpy as np
 import pytest
 from mpi_process import mpi_library, mpiexec
@@ -89,10 +90,10 @@ class Jobs:
             time.sleep(0.005)
 
 
-def done(job: subprocess.Popen, code: int | None = 0) -> tuple[str, str]:
+def done(job: subprocess.Popen, code: int | None = 0, within: float = ENDS_WITHIN) -> tuple[str, str]:
     """What the job has printed, and its errors."""
     try:
-        output, errors = job.communicate(timeout=ENDS_WITHIN)
+        output, errors = job.communicate(timeout=within)
     finally:
         job.kill()
     assert code is None or job.returncode == code, output + errors
@@ -155,11 +156,30 @@ def test_a_checkpoint_does_not_say_how_many_processes_wrote_it(one, two):
     assert states[0]["config"] | {"out_dir": "two"} == states[1]["config"]
 
 
-def test_only_one_process_prints(jobs, half):
-    output, errors = done(jobs.start(2, *jobs.new, "--max_iters=1", "--out_dir=short"))
+def test_one_process_prepares_the_data_and_prints(jobs):
+    (jobs.folder / "fresh.txt").write_text("Its tokens are not in the cache yet. " * 99, "utf-8")
+    output, errors = done(jobs.start(2, *jobs.new, "--input=fresh.txt", "--max_iters=1", "--out_dir=short"))
     assert errors == ""
     assert "processes: 2, connected by mpi; of each step's 4 batches each takes 2, on 1 thread" in output
     assert output.count("iter 1: train loss") == 1
+
+
+# ---------------------------------------------------------------------- NCCL
+
+
+@pytest.mark.skipif(cudasim.why_not() is not None, reason=str(cudasim.why_not()))
+def test_nccl_on_simulated_gpus_has_the_losses_of_one_process(jobs, one):
+    """Real cupyx.distributed, to the last call before NCCL's own: signatures, dtypes, counts, places in memory."""
+    job = [sys.executable, str(ROOT / "tests" / "nccl_process.py"), *jobs.new, "--max_iters=3", "--out_dir=nccl"]
+    done(jobs.open([mpiexec(), "-n", "2", *job, "--device=cuda", "--backend=nccl"]), within=300)  # kernels are compiled
+    found, expected = ([line["loss"] for line in read_metrics(run)[:3]] for run in (jobs.folder / "nccl", one))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE)
+
+
+def test_a_machine_without_nccl_is_a_sentence(jobs):
+    _, errors = done(jobs.start(2, *jobs.new, "--device=cuda", "--out_dir=no-gpu", backend="nccl"), code=2)
+    assert errors.count("tinygrad-gpt: --backend=nccl cannot be used in process 0:") == 1
+    assert "Traceback" not in errors
 
 
 # ---------------------------------------------------------------------- faults

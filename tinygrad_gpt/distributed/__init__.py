@@ -8,8 +8,8 @@ agreement.py   what all processes must have in common before they start
 sharding.py    AdamW whose state is divided among the processes (ZeRO-1), and the buckets that gradients travel in
 """
 
-from tinygrad_gpt.distributed.session import connect, open_world
+from tinygrad_gpt.distributed.session import connect, open_world, rank_0_first
 from tinygrad_gpt.distributed.sharding import ShardedAdamW
 from tinygrad_gpt.distributed.world import ALONE, World
 
-__all__ = ["ALONE", "ShardedAdamW", "World", "connect", "open_world"]
+__all__ = ["ALONE", "ShardedAdamW", "World", "connect", "open_world", "rank_0_first"]

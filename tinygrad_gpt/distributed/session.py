@@ -1,7 +1,8 @@
 """How a job of many processes begins, and how all of it ends where one of them fails."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from tinygrad_gpt.config import TrainConfig
 from tinygrad_gpt.distributed.mpi import MpiWorld, load_mpi
@@ -10,6 +11,7 @@ from tinygrad_gpt.distributed.world import ALONE, World
 from tinygrad_gpt.errors import InputError
 from tinygrad_gpt.launch import SIZE, launched
 
+T = TypeVar("T")
 FAIL_TOGETHER_SECONDS = 5.0  # a process that fails leaves the others this time to fail for the same reason
 
 
@@ -44,3 +46,21 @@ def open_world(config: TrainConfig) -> Iterator[World]:
             sentence = str(error) or type(error).__name__
             world.abort(f"process {world.rank} of {world.size}: {sentence}", getattr(error, "exit_code", 1))
         raise
+
+
+def rank_0_first(world: World, make: Callable[[], T]) -> T:
+    """make() in rank 0, and then in the others, which find in the cache what it has downloaded and prepared there.
+
+    An `InputError` of rank 0 is one of all.
+    """
+    if not world.leads:
+        if sentence := world.gather(None)[0]:
+            raise InputError(sentence)
+        return make()
+    try:
+        made = make()
+    except InputError as error:
+        world.gather(str(error))
+        raise
+    world.gather(None)
+    return made
