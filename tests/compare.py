@@ -14,6 +14,7 @@ import torch
 
 import tensor
 
+DEVICE = "cpu"  # where ours computes; conftest.py sets it to "cuda" for `pytest -m gpu`
 TOLERANCE = {"float16": 2e-3, "float32": 2e-6, "float64": 1e-9}  # relative, by dtype
 
 

@@ -17,7 +17,7 @@ ROWS = np.dtype([("data", np.uint64), ("b", np.int64), ("h", np.int64), ("t", np
 
 def attention(q, k, v, scale: float, causal: bool, dropout_p: float = 0.0, seed: int = 0):
     """y (B, H, T, E) and log_sum (B, H, T), as in numpy_kernels."""
-    macros = _tile(q, v)
+    macros = tile_macros(max(q.shape[3], v.shape[3]), q.dtype)
     if macros is None:
         return numpy_attention.attention(q, k, v, scale, causal, dropout_p, seed)
     xp, (B, H, T, _) = cupy_module(), q.shape
@@ -31,14 +31,15 @@ def attention(q, k, v, scale: float, causal: bool, dropout_p: float = 0.0, seed:
 
 def attention_backward(dy, q, k, v, y, log_sum, scale: float, causal: bool, dropout_p: float = 0.0, seed: int = 0):
     """dq, dk, dv of `attention`."""
-    macros = _tile(q, v)
+    macros = tile_macros(max(q.shape[3], v.shape[3]), q.dtype)
     if macros is None:
         return numpy_attention.attention_backward(dy, q, k, v, y, log_sum, scale, causal, dropout_p, seed)
     xp, T, S = cupy_module(), q.shape[2], k.shape[2]
     gradients = [heads_side_by_side(xp, a.shape, a.dtype) for a in (q, k, v)]
     dy, q, k, v, y = map(_with_dense_rows, (dy, q, k, v, y))
     settings = _settings(q, k, v, scale, causal, dropout_p, seed)
-    along = xp.empty(q.shape[:3], log_sum.dtype)
+    log_sum = xp.ascontiguousarray(log_sum, accum(q.dtype))
+    along = xp.empty_like(log_sum)
     dy_, q_, k_, v_, y_, dq, dk, dv = map(_rows, (dy, q, k, v, y, *gradients))
     inputs = (dy_, q_, k_, v_, log_sum, along)
     _launch("attention_along", q, T, SIDE, macros, (dy_, y_, along, settings))
@@ -47,12 +48,12 @@ def attention_backward(dy, q, k, v, y, log_sum, scale: float, causal: bool, drop
     return tuple(gradients)
 
 
-def _tile(q, v) -> dict[str, int] | None:
-    """HEAD and TILE for these heads; None for those too wide for a block's shared memory, which NumPy's form takes."""
-    head = SIDE * blocks_for(max(q.shape[3], v.shape[3]), SIDE)
+def tile_macros(channels: int, dtype: np.dtype) -> dict[str, int] | None:
+    """HEAD and TILE for heads of this size; None where shared memory is too small for them."""
+    head = SIDE * blocks_for(channels, SIDE)
     for tile in (32, 16):
         most = 4 * tile * (head + 1) + 2 * tile * (tile + 1)  # elements of attention_backward_keys, which needs most
-        if most * accum(q.dtype).itemsize <= SHARED_BYTES:
+        if most * accum(dtype).itemsize <= SHARED_BYTES:
             return {"HEAD": head, "TILE": tile}
     return None
 

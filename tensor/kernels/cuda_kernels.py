@@ -93,6 +93,7 @@ def layer_norm_backward(dy, x, weight, mean, rstd, affine: bool):
     xp = cupy_module()
     dy, x = xp.ascontiguousarray(dy), xp.ascontiguousarray(x)
     dx = xp.empty_like(x)
+    mean, rstd = _exact(mean, x), _exact(rstd, x)
     _over_rows("norms:layer_norm_backward", x, (dy, x, _or_null(weight), mean, rstd, dx, x.shape[1]))
     return dx, *(_column_sums(dy, x, mean, rstd) if affine else (None, None))
 
@@ -110,9 +111,14 @@ def rms_norm_backward(dy, x, weight, rrms, affine: bool):
     """dx (N, C) and dweight (C,) as in numpy_kernels."""
     xp = cupy_module()
     dy, x = xp.ascontiguousarray(dy), xp.ascontiguousarray(x)
-    dx = xp.empty_like(x)
+    dx, rrms = xp.empty_like(x), _exact(rrms, x)
     _over_rows("norms:rms_norm_backward", x, (dy, x, _or_null(weight), rrms, dx, x.shape[1]))
     return dx, _column_sums(dy, x, None, rrms)[0] if affine else None
+
+
+def _exact(array, x):
+    """`array`, one number for each row of x, in the dtype that x is computed in."""
+    return cupy_module().ascontiguousarray(array, accum(x.dtype))
 
 
 def _or_null(array):
@@ -203,7 +209,7 @@ def cross_entropy_backward(dlosses, logits, targets, row_weight, log_sum):
     dlosses, logits, row_weight = map(xp.ascontiguousarray, (dlosses, logits, row_weight))
     targets = xp.ascontiguousarray(targets, np.int64)
     dlogits = xp.empty_like(logits)
-    arguments = (dlosses, logits, targets, row_weight, log_sum, dlogits, V)
+    arguments = (dlosses, logits, targets, row_weight, _exact(log_sum, logits), dlogits, V)
     _over_rows("cross_entropy:cross_entropy_backward", logits, arguments)
     return dlogits
 
@@ -229,6 +235,7 @@ def embedding_backward(dy, idx, num_embeddings: int):
 
 TABLE_SIZE = 64  # parameters a launch can take
 BLOCK_ELEMENTS = 4096  # of a parameter that a block updates
+ADAM_MACROS = {"TABLE_SIZE": TABLE_SIZE, "BLOCK_ELEMENTS": BLOCK_ELEMENTS}
 POINTERS = ("p", "g", "m", "v", "v_max")
 PARAMETER = np.dtype([*[(name, np.uint64) for name in POINTERS], ("size", np.int64), ("first_block", np.int64)])
 TABLE = np.dtype([("parameters", PARAMETER, TABLE_SIZE), ("count", np.int64)])
@@ -240,7 +247,7 @@ def adam_step(parameters, *, lr, beta1, beta2, eps, decay, l2, step) -> None:
     f = accum(dtype).type
     settings = [f(lr / (1 - beta1**step)), f(beta1), f(1 - beta1), f(beta2), f(1 - beta2), f(eps)]
     settings += [f(1 - lr * decay), f(l2), f(1 / math.sqrt(1 - beta2**step))]
-    adam = kernel("adam:adam", dtype.char, TABLE_SIZE=TABLE_SIZE, BLOCK_ELEMENTS=BLOCK_ELEMENTS)
+    adam = kernel("adam:adam", dtype.char, **ADAM_MACROS)
     filled = [arrays for arrays in parameters if arrays[0].size]
     for start in range(0, len(filled), TABLE_SIZE):
         table, blocks = _table(filled[start : start + TABLE_SIZE])

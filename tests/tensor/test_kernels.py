@@ -1,7 +1,7 @@
 """The contract of tensor/kernels: every implementation that can run here gives what the definition gives.
 
 The expected values are written here in a few lines of NumPy in float64. Each case runs for every implementation and
-dtype, on sizes that fall inside one tile, fill several, and leave a rest.
+dtype, on sizes that fall inside one tile, fill several, and leave a rest. With `pytest -m gpu` it is CUDA's.
 """
 
 import inspect
@@ -10,10 +10,12 @@ import os
 import subprocess
 import sys
 
+import compare
 import numpy as np
 import pytest
 
 import tensor
+from tensor.devices import CPU, Device, is_array, move
 from tensor.kernels import CHOICES, cuda_kernels, kernels, numpy_kernels, threads, use_kernels
 from tensor.kernels.random_bits import random_bits
 from tensor.kernels.tiles import pieces
@@ -22,17 +24,47 @@ RTOL = {"float32": 3e-5, "float64": 1e-10}
 random = np.random.default_rng(0)
 
 
+IMPLEMENTATIONS = CHOICES if compare.DEVICE == "cpu" else ("cuda",)
+of_the_cpu = pytest.mark.skipif(compare.DEVICE != "cpu", reason="about what runs on the CPU")
+
+
 def draw(*shape):
     return random.standard_normal(shape)
 
 
-@pytest.fixture(params=CHOICES)
+@pytest.fixture(params=IMPLEMENTATIONS)
 def implementation(request):
+    if request.param == "cuda":
+        yield OnGPU(cuda_kernels)
+        return
     if request.param == "numba":
         pytest.importorskip("numba")
     use_kernels(request.param)
     yield kernels(np.ones(1, "float32"))
     use_kernels(None)
+
+
+class OnGPU:
+    """Kernels of CuPy arrays, as functions of NumPy arrays: these go to the GPU and come back, changed or not."""
+
+    def __init__(self, module):
+        self.module = module
+
+    def __getattr__(self, name):
+        def run(*args, **settings):
+            theirs = _mapped(lambda a: move(a, Device("cuda")), args)
+            result = getattr(self.module, name)(*theirs, **settings)
+            _mapped(lambda a, b: np.copyto(a, move(b, CPU)), args, theirs)
+            return _mapped(lambda a: move(a, CPU), result)
+
+        return run
+
+
+def _mapped(function, value, *others):
+    """`value` with `function` applied to each array in its tuples and lists, and to what stands there in `others`."""
+    if isinstance(value, list | tuple):
+        return type(value)(_mapped(function, *parts) for parts in zip(value, *others, strict=True))
+    return function(value, *others) if is_array(value) else value
 
 
 def softmax(x, axis):
@@ -338,6 +370,7 @@ def test_the_same_functions_everywhere():
     assert set(numpy_kernels.__all__) == {*CASES, "adam_step"}
 
 
+@of_the_cpu
 class TestRandomBits:
     """What dropout needs: every element is kept with the right probability, whatever happens to its neighbours."""
 
@@ -361,6 +394,7 @@ class TestRandomBits:
             assert 0.75 < (z.sum(dim) / math.sqrt(512)).var() < 1.25
 
 
+@of_the_cpu
 class TestThreads:
     def test_split_covers_everything_once(self, monkeypatch):
         monkeypatch.setattr(threads, "THREADS", 3)
@@ -438,6 +472,7 @@ def test_pieces_of_arrays_end_to_end():
     assert list(pieces(lists, 7, 9)) == []
 
 
+@of_the_cpu
 class TestChoice:
     def test_float16_and_integers_take_numpy(self, implementation):
         assert kernels(np.ones(1, "float16")) is numpy_kernels
