@@ -20,6 +20,7 @@ def test_runs_from_top_to_bottom(path, monkeypatch, tmp_path):
     paths = [os.environ.get("PYTHONPATH"), str(ROOT)]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("TENSOR_KERNELS", "numpy")  # where Numba has to compile first, it says so on stderr
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
