@@ -99,6 +99,11 @@ MISTAKES = [
         "part.view(B, T, -1, self.n_head).permute(0, 3, 1, 2)",
         "Each head gets every nh-th channel; it should get hs channels in a row.",
     ),
+    Mistake(
+        "self.mix(y.transpose(1, 2).reshape(B, T, C))",
+        "y.transpose(1, 2).reshape(B, T, C)",
+        "The heads lie side by side, but self.mix is left out.",
+    ),
     Mistake("math.sqrt(q.shape[-1])).masked_fill", "math.sqrt(C)).masked_fill", "The scale is that of one head, √hs."),
     Mistake("q, k, v = heads", "k, q, v = heads", "Queries and keys are exchanged: the first C rows are the queries."),
     Mistake(
@@ -133,6 +138,8 @@ def _check_size(student, draw, B, T, nh, hs):
         if got is None or got.shape != shape:
             found = "missing" if got is None else f"with a weight {tuple(got.shape)}"
             raise Wrong(f"self.{name} is {found}; expected an nn.Linear with a weight {shape} for C = {C}.")
+    if mine.qkv.bias is not None:
+        raise Wrong("self.qkv has a bias; the layers of the heads have none: bias=False.")
     with tensor.no_grad():
         for parameter in theirs.parameters():
             parameter.copy_(draw.floats(*parameter.shape))
