@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from mpi_process import mpi_library, mpiexec
 from transformers import GPT2Config, GPT2LMHeadModel
 from transformers.utils.logging import disable_progress_bar
 
@@ -20,7 +21,14 @@ SHOWN = {
     "backprop_through_attention.py": "dWv: largest difference between autograd and the derivation",
     "custom_op.py": "gradcheck      = True",
 }
-RECIPES = ("adder.py", "finetune_gpt2.sh", "move_to_cuda.py", "own_text.sh", "pretrain_then_finetune.sh")
+RECIPES = (
+    "adder.py",
+    "finetune_gpt2.sh",
+    "move_to_cuda.py",
+    "own_text.sh",
+    "pretrain_then_finetune.sh",
+    "several_processes.sh",
+)
 STEPS = ("--max_iters=4", "--eval_interval=2", "--eval_iters=1", "--warmup_iters=1", "--batch_size=2")
 TINY = ("--n_layer=1", "--n_head=1", "--n_embd=8", "--block_size=8")
 SMALL = (*STEPS, *TINY)
@@ -37,13 +45,17 @@ def run_example(tmp_path):
     command.chmod(0o755)
 
     def run_it(name: str, *arguments: str) -> str:
-        environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(ROOT)])),
-            "PATH": os.pathsep.join([str(command.parent), os.environ["PATH"]]),
-            "OMP_NUM_THREADS": "1",
-            "COLUMNS": "120",
-            "TINYGRAD_GPT_CACHE": str(tmp_path / "cache"),
-        }
+        environment = (
+            os.environ
+            | mpi_library()
+            | {
+                "PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(ROOT)])),
+                "PATH": os.pathsep.join([str(command.parent), os.environ["PATH"], str(Path(mpiexec()).parent)]),
+                "OMP_NUM_THREADS": "1",
+                "COLUMNS": "120",
+                "TINYGRAD_GPT_CACHE": str(tmp_path / "cache"),
+            }
+        )
         program = sys.executable if name.endswith(".py") else "sh"
         done = subprocess.run(
             [program, str(EXAMPLES / name), *arguments],
@@ -117,6 +129,12 @@ class TestRecipes:
         assert "weights of out/large," in output
         scratch, finetuned = losses(output)
         assert finetuned < scratch - 0.1  # the two texts have the same words
+
+    def test_several_processes_and_then_one(self, run_example, texts):
+        output = run_example("recipes/several_processes.sh", "2", "large", *SMALL, "--sample_tokens=0")
+        assert "processes: 2, connected by mpi; of each step's 2 batches each takes 1" in output
+        assert "resumed at iteration 4" in output
+        assert "iter 14: train loss" in output
 
     def test_adder(self, run_example):
         output = run_example("recipes/adder.py", *SMALL, "--block_size=12", "--digits=1")

@@ -102,20 +102,23 @@ def _ranks(result: dict) -> None:
         f"thread{'s' if threads > 1 else ''}, on {result['cores']} cores",
         title_justify="left",
     )
-    for name in ("processes", "ms a step", "tokens/s", "of the ideal", "waiting", "messages alone"):
+    for name in ("processes", "ms a step", "quartiles", "tokens/s", "of ideal", "waiting", "messages"):
         table.add_column(name, justify="right")
     ideal = result["points"][0]["tokens_per_s"]  # of one process
     for point in result["points"]:
         count, speed = point["ranks"], point["tokens_per_s"]
         alone = f"{point['messages_ms']['median']:.2f} ms" if count > 1 else ""
         waiting = f"{point['waiting']['median']:.1%}" if count > 1 else ""
-        cells = [str(count), _spread(point["ms"]), f"{speed:,.0f}", f"{speed / ideal / count:.0%}", waiting, alone]
+        ms = point["ms"]
+        times = [f"{ms['median']:.4g}", f"{ms['low']:.4g} to {ms['high']:.4g}"]
+        cells = [str(count), *times, f"{speed:,.0f}", f"{speed / ideal / count:.0%}", waiting, alone]
         table.add_row(*cells)
     console.print(table)
-    size = result["points"][0]["bytes"]
+    size = _mb(result["points"][0]["bytes"])
     console.print(
-        f"a step sums {_mb(size)} of gradients over all processes, and gives all of them {_mb(size)} of parameters"
+        f"messages: the time of a step's alone, which sum {size} of gradients and spread {size} of parameters"
     )
+    console.print("waiting: the share of a step in which rank 0 waits for messages and for who sends them")
 
 
 def _spread(spread: dict) -> str:

@@ -13,8 +13,8 @@ An all-reduce of the gradients, which an unsharded optimizer needs, is a reduce-
 memory of (N − 1) / N of the state is saved for nothing.
 
 Parameters and gradients lie in buckets, flat arrays of some megabytes: a message for each parameter would cost mostly
-its delay, one for all could not start before the last gradient is there. An N-th of every bucket is a process's own,
-wherever that cuts a parameter.
+its delay, and one for all a second buffer of the size of the model when a checkpoint is gathered. An N-th of every
+bucket is a process's own, wherever that cuts a parameter.
 """
 
 import copy
@@ -28,7 +28,7 @@ from tensor.devices import namespace
 from tensor.tensor import wrap
 from tinygrad_gpt.distributed.world import World
 
-BUCKET_BYTES = 4 << 20
+BUCKET_BYTES = 25 << 20  # as in PyTorch's DistributedDataParallel
 STATE_KEYS = ("exp_avg", "exp_avg_sq")
 
 
