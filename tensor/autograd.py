@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from tensor import anomaly
-from tensor.devices import is_array, namespace
+from tensor.devices import beside, is_array, namespace
 from tensor.modes import state
 from tensor.op import Op, edge
 from tensor.tensor import Tensor, wrap
@@ -169,7 +169,10 @@ def _output_gradients(op: Op, slots: list[_Pending]) -> list:
 def _input_gradients(op: Op, dys: list) -> list:
     """Run `op.backward` and bring each gradient to its input's shape and dtype; None where none is wanted."""
     assert op.backward is not None and op.edges is not None  # or it would not have been recorded
-    grads = op.backward(*dys) if state.recorder is None else state.recorder.backward(op, dys)
+    if state.recorder is None:
+        grads = beside(dys, op.backward)(*dys)
+    else:
+        grads = beside(dys, state.recorder.backward)(op, dys)
     grads = list(grads) if isinstance(grads, (tuple, list)) else [grads]
     if len(grads) != len(op.edges):
         raise RuntimeError(f"{op.name}.backward returned {len(grads)} gradient(s) for {len(op.edges)} inputs")

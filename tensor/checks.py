@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+import numpy as np
 
 from tensor.tensor import Tensor
 
@@ -34,6 +36,18 @@ def broadcast_shape(name: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
                 )
         result.append(length)
     return tuple(reversed(result))
+
+
+def check_devices(name: str, tensors: Sequence[Tensor]) -> None:
+    """RuntimeError naming the devices unless all `tensors` are on the same one."""
+    first = tensors[0].array
+    for x in tensors:
+        same_kind = type(x.array) is type(first)
+        if not same_kind or (type(first) is not np.ndarray and x.array.device.id != first.device.id):
+            places = " and ".join(str(x.device) for x in tensors)
+            raise RuntimeError(
+                f"{name}: the inputs are on different devices ({places}): move them to the same one with .to(device)"
+            )
 
 
 def normalize_dim(name: str, dim: int, ndim: int) -> int:

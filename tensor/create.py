@@ -13,7 +13,7 @@ import numpy as np
 
 from tensor import dtypes
 from tensor.checks import shape_args
-from tensor.devices import CPU, Device, array_module
+from tensor.devices import arrays_on, get_default_device, set_default_device
 from tensor.ops.cast import number
 from tensor.ops.index import getitem
 from tensor.ops.join import stack
@@ -32,12 +32,14 @@ __all__ = [
     "from_numpy",
     "full",
     "full_like",
+    "get_default_device",
     "linspace",
     "logspace",
     "meshgrid",
     "ones",
     "ones_like",
     "scalar_tensor",
+    "set_default_device",
     "tensor",
     "tril_indices",
     "triu_indices",
@@ -100,32 +102,36 @@ def full(size, fill_value, *, dtype=None, device=None, requires_grad: bool = Fal
     if isinstance(fill_value, Tensor):
         dtype, fill_value = dtype or fill_value.dtype, fill_value.item()
     dtype = dtypes.check_supported(dtype or dtypes.scalar_dtype(fill_value))
-    array = array_module(Device(device or CPU)).full(shape_args((size,)), number(fill_value, dtype), dtype)
-    return leaf(array, requires_grad)
+    with arrays_on(device) as xp:
+        return leaf(xp.full(shape_args((size,)), number(fill_value, dtype), dtype), requires_grad)
 
 
 def zeros(*size, dtype=None, device=None, requires_grad: bool = False) -> Tensor:
     """A Tensor of zeros: `zeros(2, 3)` or `zeros((2, 3))`."""
     dtype = dtypes.check_supported(dtype or dtypes.get_default_dtype())
-    return leaf(array_module(Device(device or CPU)).zeros(shape_args(size), dtype), requires_grad)
+    with arrays_on(device) as xp:
+        return leaf(xp.zeros(shape_args(size), dtype), requires_grad)
 
 
 def ones(*size, dtype=None, device=None, requires_grad: bool = False) -> Tensor:
     """A Tensor of ones: `ones(2, 3)` or `ones((2, 3))`."""
     dtype = dtypes.check_supported(dtype or dtypes.get_default_dtype())
-    return leaf(array_module(Device(device or CPU)).ones(shape_args(size), dtype), requires_grad)
+    with arrays_on(device) as xp:
+        return leaf(xp.ones(shape_args(size), dtype), requires_grad)
 
 
 def empty(*size, dtype=None, device=None, requires_grad: bool = False) -> Tensor:
     """A Tensor whose elements are whatever the memory held."""
     dtype = dtypes.check_supported(dtype or dtypes.get_default_dtype())
-    return leaf(array_module(Device(device or CPU)).empty(shape_args(size), dtype), requires_grad)
+    with arrays_on(device) as xp:
+        return leaf(xp.empty(shape_args(size), dtype), requires_grad)
 
 
 def eye(n: int, m: int | None = None, *, dtype=None, device=None, requires_grad: bool = False) -> Tensor:
     """The (n, m) matrix (m = n unless given) with ones on the diagonal and zeros elsewhere."""
     dtype = dtypes.check_supported(dtype or dtypes.get_default_dtype())
-    return leaf(array_module(Device(device or CPU)).eye(n, m, dtype=dtype), requires_grad)
+    with arrays_on(device) as xp:
+        return leaf(xp.eye(n, m, dtype=dtype), requires_grad)
 
 
 def full_like(input: Tensor, fill_value, *, dtype=None, device=None, requires_grad: bool = False) -> Tensor:
@@ -199,25 +205,25 @@ def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad: b
     if dtype is None:
         integers = all(isinstance(x, int | np.integer) for x in (start, end, step))
         dtype = dtypes.int64 if integers else dtypes.get_default_dtype()
-    xp = array_module(Device(device or CPU))
-    values = start + step * xp.arange(math.ceil((end - start) / step))
-    return leaf(values.astype(dtypes.check_supported(dtype)), requires_grad)
+    with arrays_on(device) as xp:
+        values = start + step * xp.arange(math.ceil((end - start) / step))
+        return leaf(values.astype(dtypes.check_supported(dtype)), requires_grad)
 
 
 def linspace(start, end, steps: int, *, dtype=None, device=None, requires_grad: bool = False) -> Tensor:
     """`steps` evenly spaced numbers from start to end, both included."""
     dtype = dtypes.check_supported(dtype or dtypes.get_default_dtype())
     start, end = _numbers(dtype, start, end)
-    values = _linspace(start, end, steps, array_module(Device(device or CPU)))
-    return leaf(values.astype(dtype), requires_grad)
+    with arrays_on(device) as xp:
+        return leaf(_linspace(start, end, steps, xp).astype(dtype), requires_grad)
 
 
 def logspace(start, end, steps: int, base=10.0, *, dtype=None, device=None, requires_grad: bool = False) -> Tensor:
     """base to the powers `linspace(start, end, steps)`."""
     dtype = dtypes.check_supported(dtype or dtypes.get_default_dtype())
     start, end = _numbers(dtype, start, end)
-    values = base ** _linspace(start, end, steps, array_module(Device(device or CPU)))
-    return leaf(values.astype(dtype), requires_grad)
+    with arrays_on(device) as xp:
+        return leaf((base ** _linspace(start, end, steps, xp)).astype(dtype), requires_grad)
 
 
 def _linspace(start, end, steps: int, xp):

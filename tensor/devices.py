@@ -7,9 +7,11 @@ it asks `namespace(x)`.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import types
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -53,6 +55,24 @@ class Device:
 
 
 CPU = Device("cpu")
+_default = [CPU]
+
+
+def get_default_device() -> Device:
+    """Where new Tensors go that name no device."""
+    return _default[0]
+
+
+def set_default_device(device: str | Device | None) -> None:
+    """Let new Tensors that name no device go to this one from here on; None means the CPU again."""
+    place = Device(device or CPU)
+    _require_gpu(place)
+    _default[0] = place
+
+
+def place_of(device: str | Device | None) -> Device:
+    """The Device that an argument `device=` means."""
+    return _default[0] if device is None else Device(device)
 
 
 @functools.cache
@@ -96,9 +116,42 @@ def namespace(*values) -> types.ModuleType:
     return np
 
 
-def array_module(device: Device) -> types.ModuleType:
-    """The module that makes arrays on `device`."""
-    return np if device.type == "cpu" else cupy_module()
+@contextlib.contextmanager
+def arrays_on(device: str | Device | None) -> Iterator[types.ModuleType]:
+    """`with arrays_on(device) as xp`: the module whose arrays lie on `device`, None for the default one."""
+    place = place_of(device)
+    if place.type == "cpu":
+        yield np
+    else:
+        _require_gpu(place)
+        cupy = cupy_module()
+        with cupy.cuda.Device(place.index):
+            yield cupy
+
+
+def beside(arrays: Sequence, function: Callable) -> Callable:
+    """`function`, such that what it makes lies on the GPU of the first array among `arrays`."""
+    for x in arrays:
+        if isinstance(x, np.ndarray):
+            return function
+        if is_array(x):
+            return function if x.device.id == cupy_module().cuda.runtime.getDevice() else _on_gpu(x.device, function)
+    return function
+
+
+def _on_gpu(gpu, function: Callable) -> Callable:
+    def run(*args, **kwargs):
+        with gpu:
+            return function(*args, **kwargs)
+
+    return run
+
+
+def _require_gpu(device: Device) -> None:
+    if device.type == "cuda":
+        count = cupy_module().cuda.runtime.getDeviceCount()
+        if device.index >= count:
+            raise RuntimeError(f"there is no {device}: this machine has {count} CUDA device(s), counted from 0")
 
 
 def device_of(array) -> Device:
@@ -112,11 +165,7 @@ def move(array, device: Device):
         return array
     if device.type == "cpu":
         return array.get()
-    cupy = cupy_module()
-    if device.index >= cupy.cuda.runtime.getDeviceCount():
-        count = cupy.cuda.runtime.getDeviceCount()
-        raise RuntimeError(f"there is no {device}: this machine has {count} CUDA device(s), counted from 0")
-    with cupy.cuda.Device(device.index):
+    with arrays_on(device) as cupy:
         return cupy.asarray(array)
 
 

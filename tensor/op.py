@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from tensor import anomaly
-from tensor.devices import is_array, memory_owner, namespace
+from tensor.checks import check_devices
+from tensor.devices import beside, is_array, memory_owner, namespace
 from tensor.modes import quietly, state
 from tensor.tensor import Tensor, WriteCounter, wrap
 
@@ -98,11 +99,11 @@ class Op:
                 arrays.append(x)
                 op.needs.append(False)
         if len(tensors) > 1:
-            _check_devices(cls, tensors)
+            check_devices(cls.__name__, tensors)
         if recorder is None:
-            result = quietly(op.forward, *arrays, **params)
+            result = quietly(beside(arrays, op.forward), *arrays, **params)
         else:
-            result = quietly(recorder.forward, op, arrays, params)
+            result = quietly(beside(arrays, recorder.forward), op, arrays, params)
         several = isinstance(result, tuple)
         outputs = []
         for nr, r in enumerate(result if several else (result,)):
@@ -122,17 +123,6 @@ class Op:
     def name(self) -> str:
         """The op's name, as error messages and `explain` show it."""
         return type(self).__name__
-
-
-def _check_devices(cls, tensors: Sequence[Tensor]) -> None:
-    first = type(tensors[0].array)
-    for x in tensors:
-        if type(x.array) is not first:
-            places = " and ".join(str(x.device) for x in tensors)
-            raise RuntimeError(
-                f"{cls.__name__}: the inputs are on different devices ({places}): "
-                f"move one with .to('cuda') or .to('cpu')"
-            )
 
 
 def _mark_view(y: Tensor, tensors: Sequence[Tensor], how: tuple) -> None:

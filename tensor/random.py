@@ -1,8 +1,9 @@
 """Random numbers.
 
-All of them come from one stream, a NumPy PCG64 generator, so that one seed and one small state (`get_rng_state`, plain
-numbers that fit into JSON) decide a run on every device. On the CPU the stream is drawn from directly. On CUDA
-each draw takes one number of it to seed cuRAND's counter-based Philox, whose seeding is free.
+All of them come from one stream, a NumPy PCG64 generator on the host, so that one seed and one small state
+(`get_rng_state`, plain numbers that fit into JSON) give the same numbers on every device: a model starts with the same
+weights, and a run that moves to another device goes on with the same draws. For CUDA they are drawn here and copied.
+Dropout copies nothing: it takes one seed from the stream, its kernel makes the bits (tensor/kernels/random_bits.py).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from tensor import dtypes
 from tensor.checks import broadcast_shape, shape_args, shape_text
 from tensor.create import leaf
-from tensor.devices import CPU, Device, array_module, cupy_module, device_of, namespace
+from tensor.devices import CPU, Device, device_of, move, namespace, place_of
 from tensor.inplace import assign
 from tensor.tensor import Tensor, wrap
 
@@ -48,7 +49,6 @@ class Generator:
 
     def __init__(self, device="cpu"):
         self.device = Device(device)
-        self._curand = None
         self._numpy: np.random.Generator | None = None
         self.manual_seed(DEFAULT_SEED)
 
@@ -91,31 +91,16 @@ class Generator:
     def uniform(self, shape, dtype, device: Device):
         """An array of numbers in [0, 1), drawn in float32 or float64 as `dtype` is."""
         wide = np.float64 if dtype == dtypes.float64 else np.float32
-        draw = self.numpy.random if device == CPU else self._reseeded().random_sample
-        return array_module(device).asarray(draw(shape, wide), dtype)
+        return move(np.asarray(self.numpy.random(shape, wide), dtype), device)
 
     def normal(self, shape, dtype, device: Device):
         """An array of numbers with mean 0 and variance 1, drawn in float32 or float64 as `dtype` is."""
         wide = np.float64 if dtype == dtypes.float64 else np.float32
-        draw = self.numpy.standard_normal if device == CPU else self._reseeded().standard_normal
-        return array_module(device).asarray(draw(shape, wide), dtype)
+        return move(np.asarray(self.numpy.standard_normal(shape, wide), dtype), device)
 
     def integers(self, low: int, high: int, shape, dtype, device: Device):
         """An array of integers in [low, high)."""
-        if device == CPU:
-            return self.numpy.integers(low, high, shape, np.int64).astype(dtype, copy=False)
-        u = self._reseeded().random_sample(shape, np.float64)
-        return (low + array_module(device).floor(u * (high - low))).astype(dtype)
-
-    def _reseeded(self):
-        """CuPy's generator, seeded with the next number of the stream."""
-        cupy = cupy_module()
-        seed = int(self.numpy.integers(2**63))
-        if self._curand is None:
-            philox = cupy.cuda.curand.CURAND_RNG_PSEUDO_PHILOX4_32_10
-            self._curand = cupy.random.RandomState(seed, method=philox)
-        self._curand.seed(seed)
-        return self._curand
+        return move(np.asarray(self.numpy.integers(low, high, shape, np.int64)).astype(dtype, copy=False), device)
 
 
 default_generator = Generator()
@@ -175,13 +160,13 @@ def _float_dtype(name: str, dtype):
 def rand(*size, generator=None, dtype=None, device=None, requires_grad: bool = False) -> Tensor:
     """Uniform numbers in [0, 1)."""
     g, dtype = generator or default_generator, _float_dtype("rand", dtype)
-    return leaf(g.uniform(shape_args(size), dtype, Device(device or CPU)), requires_grad)
+    return leaf(g.uniform(shape_args(size), dtype, place_of(device)), requires_grad)
 
 
 def randn(*size, generator=None, dtype=None, device=None, requires_grad: bool = False) -> Tensor:
     """Normally distributed numbers with mean 0 and variance 1."""
     g, dtype = generator or default_generator, _float_dtype("randn", dtype)
-    return leaf(g.normal(shape_args(size), dtype, Device(device or CPU)), requires_grad)
+    return leaf(g.normal(shape_args(size), dtype, place_of(device)), requires_grad)
 
 
 def _check_range(name: str, low: int, high: int) -> None:
@@ -197,14 +182,13 @@ def randint(low=0, high=None, size=None, *, generator=None, dtype=dtypes.int64, 
         low, high = 0, low
     _check_range("randint", low, high)
     g = generator or default_generator
-    return wrap(g.integers(low, high, shape_args((size,)), dtypes.check_supported(dtype), Device(device or CPU)))
+    return wrap(g.integers(low, high, shape_args((size,)), dtypes.check_supported(dtype), place_of(device)))
 
 
 def randperm(n: int, *, generator=None, dtype=dtypes.int64, device=None) -> Tensor:
     """The numbers 0 … n − 1 in random order."""
-    place = Device(device or CPU)
-    order = array_module(place).argsort((generator or default_generator).uniform((n,), dtypes.float64, place))
-    return wrap(order.astype(dtypes.check_supported(dtype)))
+    u = (generator or default_generator).uniform((n,), dtypes.float64, CPU)
+    return wrap(move(u.argsort().astype(dtypes.check_supported(dtype)), place_of(device)))
 
 
 def rand_like(input: Tensor, *, generator=None, dtype=None, device=None, requires_grad: bool = False) -> Tensor:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tensor import dtypes
-from tensor.devices import CPU, Device, array_module, device_of, is_array, move
+from tensor.devices import CPU, Device, arrays_on, device_of, is_array, move, place_of
 from tensor.modes import enable_grad
 
 
@@ -255,13 +255,16 @@ class Tensor:
 
     # ------------------------------------------------------------------ to Python and NumPy
 
-    def numpy(self) -> np.ndarray:
-        """The NumPy array itself (shared memory); on CUDA or with a graph it says what to call first."""
-        if self.requires_grad:
+    def numpy(self, *, force: bool = False) -> np.ndarray:
+        """The NumPy array itself (shared memory); on CUDA or with a graph it says what to call first.
+
+        With `force` the values in any case: of a CUDA Tensor a copy.
+        """
+        if self.requires_grad and not force:
             raise RuntimeError("numpy() on a Tensor that requires grad would leave the graph: use .detach().numpy()")
-        if self.is_cuda:
+        if self.is_cuda and not force:
             raise TypeError("numpy() on a CUDA Tensor: copy it to the CPU first with .cpu()")
-        return self.array
+        return move(self.array, CPU)
 
     def __array__(self, dtype=None, copy=None):
         array = self.numpy()
@@ -338,6 +341,7 @@ def wrap(array) -> Tensor:
 
 def as_array(data, dtype=None, device=None, *, copy: bool = False):
     """Anything number-like as a raw array. Python floats take the default dtype, arrays keep theirs."""
+    tensor_given = isinstance(data, Tensor)
     if isinstance(data, Tensor):
         data = data.array
     elif isinstance(data, list | tuple):
@@ -355,11 +359,11 @@ def as_array(data, dtype=None, device=None, *, copy: bool = False):
         weak = not hasattr(data, "dtype") and array.dtype.kind == "f"  # Python floats bring no dtype
         dtype = dtypes.get_default_dtype() if weak else array.dtype
     dtype = dtypes.check_supported(dtype)
-    place = device_of(array) if device is None else Device(device)
+    stays = device is None and (tensor_given or not isinstance(array, np.ndarray))
+    place = device_of(array) if stays else place_of(device)
     moved = move(array, place)
-    if copy and moved is array:
-        return array_module(place).array(moved, dtype=dtype)
-    return moved.astype(dtype, copy=False)
+    with arrays_on(place) as xp:
+        return xp.array(moved, dtype=dtype) if copy and moved is array else moved.astype(dtype, copy=False)
 
 
 def _plain(data):

@@ -40,7 +40,7 @@ def same_dtype(ours: np.dtype, theirs: torch.dtype) -> bool:
 
 def our_tensor(array, requires_grad: bool):
     """`array` as a Tensor of ours with its own memory and the array's strides."""
-    return tensor.from_numpy(array.copy("K")).requires_grad_(requires_grad and array.dtype.kind == "f")
+    return tensor.from_numpy(array.copy("K")).to(DEVICE).requires_grad_(requires_grad and array.dtype.kind == "f")
 
 
 def their_tensor(array, requires_grad: bool):
@@ -76,7 +76,7 @@ def assert_same(ours, theirs, what: str = "result", rtol: float | None = None, a
     expected = theirs.numpy(force=True)
     tolerance = TOLERANCE.get(str(ours.dtype), 0)
     np.testing.assert_allclose(
-        ours.array,
+        ours.numpy(force=True),
         expected,
         rtol=tolerance if rtol is None else rtol,
         atol=tolerance / 10 if atol is None else atol,
@@ -132,7 +132,8 @@ def check(
         )
         return
     seeds = [numbers(*a.shape, seed=100 + i, dtype=a.dtype) for i, (a, _) in enumerate(pairs)]
-    our_seeds, their_seeds = map(tensor.from_numpy, seeds), map(torch.from_numpy, seeds)
+    our_seeds = [tensor.from_numpy(s).to(DEVICE) for s in seeds]
+    their_seeds = map(torch.from_numpy, seeds)
     ours, theirs = zip(*pairs, strict=True)
     our_grads = tensor.grad(ours, our_leaves, our_seeds, allow_unused=True)
     their_grads = torch.autograd.grad(theirs, their_leaves, list(their_seeds), allow_unused=True)

@@ -4,11 +4,40 @@
 simulated one (cudasim/README.md): that is how `test_cuda.py` runs them where there is none. `--shard=1/2` takes half.
 """
 
+from pathlib import Path
+
+import compare
 import cudasim
 import pytest
 import torch
 
+import tensor
+
 torch.set_num_threads(1)
+
+TESTS = Path(__file__).parent
+ON_GPU = [
+    "cuda",
+    "tensor/test_opinfo.py",
+    "tensor/test_arithmetic.py",
+    "tensor/test_maths.py",
+    "tensor/test_matmul.py",
+    "tensor/test_reduce.py",
+    "tensor/test_index.py",
+    "tensor/test_gather.py",
+    "tensor/test_shape.py",
+    "tensor/test_join.py",
+    "tensor/test_sort.py",
+    "tensor/test_scan.py",
+    "tensor/test_einsum.py",
+    "tensor/test_diagonal.py",
+    "tensor/test_compare.py",
+    "tensor/test_kernels.py",
+    "nn/test_functional.py",
+    "nn/test_layers.py",
+    "nn/test_fused.py",
+    "nn/test_optim.py",
+]
 
 
 def pytest_addoption(parser):
@@ -22,22 +51,30 @@ def on_gpu(config) -> bool:
 
 
 def pytest_configure(config):
-    if on_gpu(config) and config.option.simulate_cuda:
-        cudasim.start()
+    if on_gpu(config):
+        if config.option.simulate_cuda:
+            cudasim.start()
+        compare.DEVICE = "cuda"
+        tensor.set_default_device("cuda")
 
 
 def pytest_ignore_collect(collection_path, config):
-    """What only a GPU can run is passed over elsewhere."""
-    return True if collection_path.name == "cuda" and not on_gpu(config) else None
+    """What only a GPU can run is passed over elsewhere, and on a GPU what is not in the list."""
+    path = collection_path.relative_to(TESTS).as_posix()
+    if not on_gpu(config):
+        return True if path == "cuda" else None
+    return (
+        None
+        if path == "." or any(f"{name}/".startswith(f"{path}/") or f"{path}/".startswith(f"{name}/") for name in ON_GPU)
+        else True
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
     if not on_gpu(config):
         return
-    for item in items:
-        if "tests/cuda/" in item.path.as_posix():
-            item.add_marker("gpu")
     part, parts = map(int, config.option.shard.split("/"))
-    gpu = [item for item in items if item.get_closest_marker("gpu")]
-    items[:] = gpu[part - 1 :: parts]
+    items[:] = items[part - 1 :: parts]
+    for item in items:
+        item.add_marker("gpu")

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from compare import DEVICE
 from opinfo_table import CALLS, COVERED, IN_PLACE_LEFT_OUT, LEFT_OUT, RANDOM, TOLERANCE
 from torch.testing._internal.common_methods_invocations import op_db
 
@@ -78,11 +79,11 @@ def to_ours(value):
     """The arguments of a sample, with PyTorch's Tensors, dtypes, devices and shapes turned into ours."""
     if isinstance(value, torch.Tensor):
         array = np.array(value.detach().numpy(), order="K")
-        return tensor.from_numpy(array).requires_grad_(value.requires_grad)
+        return tensor.from_numpy(array).to(DEVICE).requires_grad_(value.requires_grad)
     if isinstance(value, torch.dtype):
         return np.dtype(str(value).removeprefix("torch."))
     if isinstance(value, torch.device):
-        return tensor.device(str(value))
+        return tensor.device(DEVICE)
     if isinstance(value, dict):  # how a Tensor lies in memory is NumPy's business here, and not compared
         return {key: to_ours(v) for key, v in value.items() if not isinstance(v, torch.layout | torch.memory_format)}
     if isinstance(value, list | tuple):
@@ -115,8 +116,9 @@ def compare(what: str, ours, theirs, values: bool = True, tolerance: float = 1e-
         raise Deviation(f"{what} is a {type(ours).__name__}, PyTorch's a Tensor")
     if (ours.dtype, tuple(ours.shape)) != (theirs.dtype, theirs.shape):
         raise Deviation(f"{what} is {ours.dtype} {ours.shape}, PyTorch's {theirs.dtype} {theirs.shape}")
-    if values and not np.allclose(ours.array, theirs, rtol=tolerance, atol=tolerance, equal_nan=True):
-        apart = np.abs(ours.array.astype(np.float64) - theirs.astype(np.float64))
+    array = ours.numpy(force=True)
+    if values and not np.allclose(array, theirs, rtol=tolerance, atol=tolerance, equal_nan=True):
+        apart = np.abs(array.astype(np.float64) - theirs.astype(np.float64))
         raise Deviation(f"{what} differs by up to {np.nanmax(apart):.3g}")
 
 
@@ -158,7 +160,10 @@ def compare_call(op, ours, theirs, sample, in_place: bool = False) -> None:
     rng = np.random.default_rng(SEED)
     dys = [rng.standard_normal(tuple(t.shape)).astype(y.dtype) for y, t in roots]
     grads = tensor.grad(
-        [y for y, _ in roots], [x for x, _ in wanting], [tensor.from_numpy(dy) for dy in dys], allow_unused=True
+        [y for y, _ in roots],
+        [x for x, _ in wanting],
+        [tensor.from_numpy(dy).to(DEVICE) for dy in dys],
+        allow_unused=True,
     )
     expected = torch.autograd.grad(
         [t for _, t in roots], [t for _, t in wanting], [torch.from_numpy(dy) for dy in dys], allow_unused=True
