@@ -33,7 +33,6 @@ def start() -> None:
     built = directory()
     os.environ["CUPY_CACHE_DIR"] = str(built / "cupy")
     os.environ["CUPY_ACCELERATORS"] = ""  # CUB's kernels are compiled for GPUs alone
-    os.environ["CUPY_NVRTC_USE_PCH"] = "1"
     os.environ["NUMBA_DISABLE_CUDA"] = "1"  # Numba would find this driver too, and cannot use it
     nvrtc = folder("nvidia.cuda_nvrtc") / "lib" / "libnvrtc.so.12"
     libraries = (built / "libcuda.so.1", built / "libcublasLt.so.12", built / "libcublas.so.12", nvrtc)

@@ -20,9 +20,11 @@ def install() -> None:
     from cupy.cuda import compiler
 
     nvrtc = compiler._compile_using_nvrtc_no_warning
+    precompiled = build.directory() / "pch"  # NVRTC's own headers, compiled once
+    precompiled.mkdir(exist_ok=True)
 
     def compile_for_both(source, options=(), *args, **kwargs):
-        cubin, mapping = nvrtc(source, options, *args, **kwargs)
+        cubin, mapping = nvrtc(source, (*options, "--pch", f"--pch-dir={precompiled}"), *args, **kwargs)
         if not source.strip():  # CuPy asks for NVRTC's version in this way
             return cubin, mapping
         return image(source, options, cubin, mapping or {}), mapping
