@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+import numpy as np
+
 import tensor
 from tensor import Tensor, no_grad
 from tensor.devices import namespace
@@ -30,6 +32,8 @@ def clip_grad_norm_(
         return tensor.tensor(0.0)
     xp = namespace(gradients[0].array)
     norm = _norm([g.array for g in gradients], float(norm_type))
+    if xp is not np and not error_if_nonfinite:
+        return _clip_without_waiting(gradients, norm, max_norm)
     if error_if_nonfinite and not math.isfinite(norm):
         raise RuntimeError(f"clip_grad_norm_: the norm of the gradients is {norm}: a gradient holds inf or NaN")
     factor = max_norm / (norm + 1e-6)
@@ -40,12 +44,26 @@ def clip_grad_norm_(
     return wrap(xp.asarray(norm, gradients[0].dtype))
 
 
-def _norm(arrays: list, p: float) -> float:
+def _clip_without_waiting(gradients: list[Tensor], norm, max_norm: float) -> Tensor:
+    """On a GPU the factor stays there, and multiplies also where it is 1: to look at it would be to wait for it."""
+    factor = namespace(norm).minimum(max_norm / (norm + 1e-6), 1)
+    for g in gradients:
+        g.array *= factor.astype(g.dtype)
+        g.mark_written()
+    return wrap(norm.astype(gradients[0].dtype))
+
+
+def _norm(arrays: list, p: float):
+    """The norm in float64: a number, or for arrays on a GPU an array () there."""
     if p == math.inf:
-        return max(float(abs(a).max()) for a in arrays if a.size)
-    if p == 2:
-        return math.sqrt(sum(float(namespace(a).vdot(a, a)) for a in arrays))
-    return sum(float((abs(a) ** p).sum()) for a in arrays) ** (1 / p)
+        parts = [abs(a).max() for a in arrays if a.size]
+    elif p == 2:
+        parts = [namespace(a).vdot(a, a) for a in arrays]
+    else:
+        parts = [(abs(a) ** p).sum() for a in arrays]
+    xp = namespace(*arrays)
+    together = xp.asarray(parts, np.float64)
+    return together.max() if p == math.inf else together.sum() ** (1 / p)
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tensor import random
 from tensor.devices import cupy_module, cupy_or_reason
+from tensor.late_checks import raise_if_any_failed
 
 __all__ = [
     "current_device",
@@ -42,6 +43,7 @@ def get_device_name(device: int | None = None) -> str:
 def synchronize() -> None:
     """Wait until the GPU has done everything it was asked to; what a stopwatch has to do first."""
     cupy_module().cuda.runtime.deviceSynchronize()
+    raise_if_any_failed()
 
 
 def empty_cache() -> None:

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from tensor.late_checks import raise_if_any_failed
+
 
 class Device:
     """A place for arrays: `device("cpu")`, `device("cuda")`, `device("cuda:1")`.
@@ -164,7 +166,9 @@ def move(array, device: Device):
     if device_of(array) == device:
         return array
     if device.type == "cpu":
-        return array.get()
+        copy = array.get()
+        raise_if_any_failed()
+        return copy
     with arrays_on(device) as cupy:
         return cupy.asarray(array)
 

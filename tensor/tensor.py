@@ -274,11 +274,11 @@ class Tensor:
         """The only element, as a Python number."""
         if self.array.size != 1:
             raise RuntimeError(f"item() needs a Tensor with one element, this one has shape {tuple(self.shape)}")
-        return self.array.item()
+        return move(self.array, CPU).item()
 
     def tolist(self):
         """The elements as nested lists of Python numbers."""
-        return self.array.tolist()
+        return move(self.array, CPU).tolist()
 
     def __float__(self):
         return float(self.item())

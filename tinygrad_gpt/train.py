@@ -10,6 +10,7 @@ from pathlib import Path
 import nn
 import tensor
 from nn.functional.dropout import draw_seed
+from tensor import Tensor
 from tensor.profiler import record_function
 from tinygrad_gpt.checkpoint import set_aside
 from tinygrad_gpt.config import TrainConfig
@@ -103,6 +104,8 @@ def _train(run: Run) -> None:
 def _loop(run: Run, log: MetricsLog | NoMetrics, stop: "StopSignals") -> None:
     """Steps until `max_iters` or a signal. An iteration's line in the log has the losses before its step."""
     config, speed = run.config, Speed(run)
+    loss: float = math.nan
+    unread: tuple | None = None  # what the last step left on a GPU
     with progress_bar() as bar:
         task = bar.add_task("", total=config.max_iters, completed=run.iteration, loss="…", speed=0.0, mfu=0.0)
         while not _stopped(run, stop):
@@ -119,14 +122,20 @@ def _loop(run: Run, log: MetricsLog | NoMetrics, stop: "StopSignals") -> None:
                 _keep(run, losses["val_loss"], finished)
             if finished:
                 return
+            logged = run.iteration % config.log_interval == 0
             with speed:
-                loss = take_step(run, lr)
+                unread = take_step(run, lr)
+                validates_next = (run.iteration + 1) % config.eval_interval == 0
+                if logged or validates_next or config.device == "cpu":  # to read from a GPU is to wait for it
+                    loss, unread = read_losses(run, *unread), None
             bar.update(task, advance=1, loss=f"{loss:.4f}", speed=speed.latest, mfu=speed.mfu)
-            if run.iteration % config.log_interval == 0:
+            if logged:
                 record["loss"] = loss
             if len(record) > 1:
                 log.write(record | {"lr": lr} | speed.read())
             run.iteration += 1
+        if unread is not None:
+            read_losses(run, *unread)  # what is saved now must be finite
         log.sync()
 
 
@@ -149,8 +158,8 @@ def learning_rate(config: TrainConfig, iteration: int) -> float:
     )
 
 
-def take_step(run: Run, lr: float) -> float:
-    """One update of the weights; returns its batches' loss. Raises `RunError` where that is not finite.
+def take_step(run: Run, lr: float) -> tuple[Tensor | None, Tensor | float]:
+    """One update of the weights; returns the loss of this process's batches, None without any, and the gradient's norm.
 
     Every process draws all batches and the seeds of their dropout, and trains on its own share of them. So the step is
     that of one process, but for the order in which gradients are added.
@@ -159,7 +168,7 @@ def take_step(run: Run, lr: float) -> float:
     for group in optimizer.param_groups:
         group["lr"] = lr
     optimizer.zero_grad()
-    mean_loss, batches = 0.0, config.gradient_accumulation_steps
+    total, batches = None, config.gradient_accumulation_steps
     for index in range(batches):
         x, y = run.task.batch(run.batches)
         dropout_seed = draw_seed()
@@ -169,23 +178,28 @@ def take_step(run: Run, lr: float) -> float:
             tensor.manual_seed(dropout_seed)
             loss = batch_loss(model, x, y) / batches
             loss.backward()  # adds to the gradients of the batches before
-        mean_loss += loss.item()
-    mean_loss = float(world.sum([mean_loss])[0])
-    _require_finite(run, "loss", mean_loss)
+        total = loss.detach() if total is None else total + loss.detach()
     with record_function("clip_grad_norm_"):
         norm = _clip(run, config.grad_clip or math.inf)
-    _require_finite(run, "gradient's norm", norm)
     with record_function("optimizer.step"):
         optimizer.step()
+    return total, norm
+
+
+def read_losses(run: Run, total: Tensor | None, norm: Tensor | float) -> float:
+    """The loss of all batches of a step. Raises `RunError` where it or the gradient's norm is not finite."""
+    mean_loss = float(run.world.sum([0.0 if total is None else total.item()])[0])
+    _require_finite(run, "loss", mean_loss)
+    _require_finite(run, "gradient's norm", float(norm))
     return mean_loss
 
 
-def _clip(run: Run, max_norm: float) -> float:
+def _clip(run: Run, max_norm: float) -> Tensor | float:
     """Clip the gradient of all batches; returns its norm before."""
     if isinstance(run.optimizer, ShardedAdamW):
         run.optimizer.reduce_gradients()
         return run.optimizer.clip_grad_norm_(max_norm)
-    return float(nn.utils.clip_grad_norm_(run.model.parameters(), max_norm))
+    return nn.utils.clip_grad_norm_(run.model.parameters(), max_norm)
 
 
 def _require_finite(run: Run, what: str, value: float) -> None:

@@ -13,10 +13,11 @@ from __future__ import annotations
 import tensor
 from nn.functional.softmax import log_softmax
 from tensor import Op, Tensor
-from tensor.checks import require_integer, require_tensor, shape_text
+from tensor.checks import check_devices, require_integer, require_tensor, shape_text
 from tensor.devices import namespace
 from tensor.dtypes import is_floating
 from tensor.kernels import kernels
+from tensor.late_checks import require_all
 from tensor.tensor import wrap
 
 REDUCTIONS = ("none", "mean", "sum")
@@ -128,6 +129,7 @@ def _class_count(name: str, x: Tensor, weight: Tensor | None) -> int:
 def _as_rows(name: str, x: Tensor, target: Tensor, classes: int) -> tuple[Tensor, Tensor, tuple[int, ...]]:
     """The scores as (N, C), the targets as (N,), and the shape that one loss each has."""
     require_integer(name, "target classes", target)
+    check_devices(name, [x, target])
     shape = x.shape[:1] + x.shape[2:] if x.ndim > 1 else ()
     if target.shape != shape:
         raise RuntimeError(
@@ -143,11 +145,14 @@ def _row_weights(name: str, target: Tensor, classes: int, weight: Tensor | None,
     """How much each row counts, a raw array (N,): 0 where it is ignored, else its class's weight or 1."""
     xp, t = namespace(target.array), target.array
     counted = t != ignore_index
-    if bool(xp.any(counted & ((t < 0) | (t >= classes)))):
-        bad = t[counted & ((t < 0) | (t >= classes))][0]
-        raise IndexError(
-            f"{name}: target {int(bad)} is no class: with {classes} classes it must lie in 0 … {classes - 1}"
+    fine = ~counted | (t >= 0) & (t < classes)
+
+    def error() -> IndexError:
+        return IndexError(
+            f"{name}: target {t[~fine][0]} is no class: with {classes} classes it must lie in 0 … {classes - 1}"
         )
+
+    require_all(fine, error)
     if weight is None:
         return counted.astype(dtype)
     return xp.where(counted, weight.array.astype(dtype)[xp.where(counted, t, 0)], 0)

@@ -6,9 +6,10 @@ idx (...), integers in 0 … V − 1    weight (V, C)    y (..., C) with y[n] = 
 from __future__ import annotations
 
 from tensor import Op, Tensor
-from tensor.checks import require_integer, require_tensor, shape_text
+from tensor.checks import check_devices, require_integer, require_tensor, shape_text
 from tensor.devices import namespace
 from tensor.kernels import kernels
+from tensor.late_checks import require_all
 from tensor.tensor import wrap
 
 
@@ -49,6 +50,7 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
         raise RuntimeError(
             f"embedding: weight must have the shape (num_embeddings, embedding_dim), got {shape_text(weight.shape)}"
         )
+    check_devices("embedding", [idx, weight])
     _check_range("embedding", idx, weight.shape[0])
     if padding_idx is not None:
         if not -weight.shape[0] <= padding_idx < weight.shape[0]:
@@ -74,7 +76,9 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
 
 
 def _check_range(name: str, idx: Tensor, rows: int) -> None:
-    if idx.numel():
-        low, high = int(idx.array.min()), int(idx.array.max())
-        if low < 0 or high >= rows:
-            raise IndexError(f"{name}: indices go from {low} to {high}, and must lie in 0 … {rows - 1}")
+    array = idx.array
+
+    def error() -> IndexError:
+        return IndexError(f"{name}: indices go from {array.min()} to {array.max()}, and must lie in 0 … {rows - 1}")
+
+    require_all((array >= 0) & (array < rows), error)

@@ -226,7 +226,7 @@ def embedding_backward(dy, idx, num_embeddings: int):
         order = xp.argsort(idx, kind="stable")
         threads = row_threads(C)
         blocks = N, blocks_for(C, threads)
-        arguments = (xp.ascontiguousarray(dy), idx[order], order, dweight, N, C)
+        arguments = (xp.ascontiguousarray(dy), idx[order], order, dweight, N, C, np.int64(num_embeddings))
         kernel("embedding:embedding_backward", dy.dtype.char)(blocks, (threads,), arguments)
     return dweight
 

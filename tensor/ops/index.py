@@ -14,9 +14,10 @@ import operator
 import numpy as np
 
 from tensor.checks import shape_text
-from tensor.devices import CPU, device_of, is_array, namespace
+from tensor.devices import is_array, namespace
 from tensor.inplace import assign
 from tensor.kernels import kernels
+from tensor.late_checks import require_all
 from tensor.modes import state
 from tensor.op import Op
 from tensor.ops.cast import cast
@@ -192,9 +193,9 @@ def _check_mask(mask, shape: tuple[int, ...], dim: int) -> None:
 
 
 def check_range(index, dim: int, length: int) -> None:
-    if index.size and device_of(index) == CPU and (index.min() < -length or index.max() >= length):
-        bad = index[(index < -length) | (index >= length)][0]
-        raise IndexError(f"index {bad} is out of range for dim {dim} of length {length}")
+    """IndexError unless every element of an integer array is a position along a dim of this length."""
+    fine = (index >= -length) & (index < length)
+    require_all(fine, lambda: IndexError(f"index {index[~fine][0]} is out of range for dim {dim} of length {length}"))
 
 
 # ---------------------------------------------------------------------- the operators
