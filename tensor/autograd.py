@@ -88,7 +88,7 @@ def run_backward(
     `leaf_hooks` the hooks of leaves do not run: what arrives is only a part of their gradient.
     """
     with np.errstate(all="ignore"):  # 1/0 in a derivative is inf, quietly, as in PyTorch
-        return _run_backward(roots, gradients, retain_graph, capture, leaf_hooks)
+        return beside([roots[0].array], _run_backward)(roots, gradients, retain_graph, capture, leaf_hooks)
 
 
 def _run_backward(roots, gradients, retain_graph, capture, leaf_hooks):
@@ -294,7 +294,7 @@ def _seed(y: Tensor, gradient: Tensor | None):
                 f"backward on a Tensor of shape {tuple(y.shape)} needs a gradient of that shape: "
                 f"pass backward(gradient=...), or reduce to a scalar with sum() or mean()"
             )
-        return namespace(y.array).ones_like(y.array)
+        return beside([y.array], namespace(y.array).ones_like)(y.array)
     if gradient.shape != y.shape:
         raise RuntimeError(f"the gradient has shape {gradient.shape}, the Tensor {y.shape}: they must agree")
     return gradient.array.astype(y.array.dtype, copy=False)

@@ -2,6 +2,7 @@
    stands at A[i + j * lda]. Everything is summed in float64; what is not here returns NOT_SUPPORTED (see build.py). */
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum Status { SUCCESS = 0, INVALID = 7 };
@@ -61,13 +62,19 @@ static double at(Matrix a, ptrdiff_t i, ptrdiff_t j) {
 static int gemm(int m, int n, int k, double alpha, Matrix a, Matrix b, double beta, void *c, int type, int ldc,
                 ptrdiff_t offset) {
     if (a.ld < (a.transposed ? k : m) || b.ld < (b.transposed ? n : k) || ldc < m) return INVALID;
-    for (ptrdiff_t j = 0; j < n; j++)
+    double *rows = malloc(sizeof(double) * ((size_t)m * k + k)), *column = rows + (size_t)m * k;
+    for (ptrdiff_t i = 0; i < m; i++)
+        for (ptrdiff_t p = 0; p < k; p++) rows[i * k + p] = at(a, i, p);
+    for (ptrdiff_t j = 0; j < n; j++) {
+        for (ptrdiff_t p = 0; p < k; p++) column[p] = at(b, p, j);
         for (ptrdiff_t i = 0; i < m; i++) {
             double sum = 0;
-            for (ptrdiff_t p = 0; p < k; p++) sum += at(a, i, p) * at(b, p, j);
+            for (ptrdiff_t p = 0; p < k; p++) sum += rows[i * k + p] * column[p];
             ptrdiff_t here = offset + i + j * ldc;
             store(c, type, here, alpha * sum + (beta ? beta * load(c, type, here) : 0));
         }
+    }
+    free(rows);
     return SUCCESS;
 }
 

@@ -1,12 +1,15 @@
-"""The floor of a training step: its matrix products alone, and nothing between them, in NumPy.
+"""The floor of a training step: its matrix products alone, and nothing between them, in NumPy (on a GPU, in CuPy).
 
 What a step takes beyond that is what an engine adds: reading, writing, exponentials, bookkeeping.
 """
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 
+import tensor
+from tensor.devices import Device, move, namespace
 from tinygrad_gpt.bench.settings import Work
 from tinygrad_gpt.bench.task import Task
 
@@ -30,26 +33,30 @@ def products(work: Work) -> Iterator[tuple[int, int, int, int, int]]:
 class MatrixProducts(Task):
     """The products of one step, each into memory that is there already."""
 
+    cuda = tensor.cuda
+
     def __init__(self, work: Work):
         self.facts = {"numpy": np.__version__}
         super().__init__(work)
         shapes = [(times, batch, m, k, n) for times, batch, m, k, n in products(work) if times]
         filler = self.generator.standard_normal(max(batch * max(m * k, k * n) for _, batch, m, k, n in shapes))
-        filler = filler.astype(work.dtype)
+        filler = move(filler.astype(work.dtype), Device(work.device))
+        xp = namespace(filler)
         self.operands = [
-            (times, _first(filler, batch, m, k), _first(filler, batch, k, n), np.empty((batch, m, n), work.dtype))
+            (times, _first(filler, batch, m, k), _first(filler, batch, k, n), xp.empty((batch, m, n), work.dtype))
             for times, batch, m, k, n in shapes
         ]
 
     def iteration(self) -> None:
+        matmul = namespace(self.operands[0][1]).matmul
         for times, a, b, y in self.operands:
             for _ in range(times):
                 if len(a) == 1:
-                    np.matmul(a[0], b[0], out=y[0])
+                    matmul(a[0], b[0], out=y[0])
                 else:
-                    np.matmul(a, b, out=y)
+                    matmul(a, b, out=y)
 
 
-def _first(numbers: np.ndarray, *shape: int) -> np.ndarray:
+def _first(numbers, *shape: int):
     """The first of the numbers, in that shape."""
-    return numbers[: np.prod(shape)].reshape(shape)
+    return numbers[: math.prod(shape)].reshape(shape)

@@ -8,6 +8,7 @@ from tinygrad_gpt.bench.ops import OPS
 from tinygrad_gpt.bench.ranks import ranks
 from tinygrad_gpt.bench.settings import BenchConfig, Work, read_work
 from tinygrad_gpt.bench.sides import Side, Sides, Spread, ratios, run_in_turn
+from tinygrad_gpt.device import check_device
 
 SAMPLED_TOKENS = 64  # in a round, unless --iters says otherwise
 PROMPT_TOKENS = 16
@@ -18,6 +19,7 @@ def measure(preset: str, config: BenchConfig) -> dict:
     """Run the benchmark. Raises `InputError` for settings that cannot work, `RunError` where a side fails."""
     with tempfile.TemporaryDirectory(prefix="tinygrad-gpt-bench-") as weights:
         work = read_work(preset, config, weights)
+        check_device(work.device)
         result = {"step": step, "sample": sample, "scaling": scaling, "ops": ops, "ranks": ranks}[config.mode](
             config, work
         )

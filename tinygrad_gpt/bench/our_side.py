@@ -1,6 +1,7 @@
 """This engine's side of a benchmark."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
@@ -40,6 +41,8 @@ def make_model(work: Work) -> GPT:
 class OurStep(Task):
     """A training step: forward, backward, clipping, AdamW. The first weights are left for the other side."""
 
+    cuda = tensor.cuda
+
     def __init__(self, work: Work):
         self.facts = describe()
         super().__init__(work)
@@ -47,7 +50,7 @@ class OurStep(Task):
         arrays = {name: p.detach().cpu().numpy() for name, p in self.model.named_parameters()}
         save_file(arrays, Path(work.weights) / WEIGHTS)
         self.optimizer = self.model.configure_optimizers(work.weight_decay, work.learning_rate, work.betas)
-        self.loss = float("nan")
+        self.loss: Any = None
 
     def iteration(self) -> None:
         work = self.work
@@ -59,10 +62,10 @@ class OurStep(Task):
             nn.utils.clip_grad_norm_(self.model.parameters(), work.grad_clip or float("inf"))
         with profiler.record_function("AdamW.step"):
             self.optimizer.step()
-        self.loss = loss.item()
+        self.loss = loss.detach()
 
     def last_loss(self) -> float:
-        return self.loss
+        return self.loss.item()
 
     def shares(self) -> dict:
         """Of a step, the milliseconds and the share of its time that each op takes, forward and backward."""
@@ -87,6 +90,8 @@ class OurStep(Task):
 
 class OurSample(Sampling):
     """The likeliest tokens, with cached keys and values."""
+
+    cuda = tensor.cuda
 
     def __init__(self, work: Work):
         self.facts = describe()

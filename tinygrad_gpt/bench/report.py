@@ -31,6 +31,8 @@ def _step(result: dict) -> None:
             notes.append(f"last loss {side['last_loss']:.4f}")
         if "peak_bytes" in side:
             notes.append(f"peak memory {_mb(side['peak_bytes'])}, {_mb(side['above_start_bytes'])} above the imports")
+        if "gpu_peak_bytes" in side:
+            notes.append(f"on the GPU {_mb(side['gpu_peak_bytes'])}")
         console.print(f"{engine:>12}: {_spread(side['ms'])} ms {UNITS[mode]} ({'; '.join(notes)})")
     if "same_tokens" in result and result["against"]:
         console.print(f"{'':>12}  the same tokens: {'yes' if result['same_tokens'] else 'no'}")

@@ -1,9 +1,11 @@
 """What all sides of a benchmark have in common: a stopwatch, the batches, and how much memory was used."""
 
+import itertools
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,23 +18,29 @@ class Task:
     """Work that is done again and again: `iteration()` does it once. `facts` describe the engine."""
 
     facts: dict
+    cuda: Any = None  # the engine's module for the GPU: `tensor.cuda` or `torch.cuda`
 
     def __init__(self, work: Work):
         self.work = work
         self.start_bytes = memory_bytes("VmRSS")  # what the imports brought; the model comes after this
         self.generator = np.random.default_rng(work.seed)
+        if work.device == "cuda":
+            self.cuda.reset_peak_memory_stats()
 
     def iteration(self) -> None:
         raise TypeError(f"{type(self).__name__} must define iteration()")
 
     def round(self, iters: int) -> list[float]:
         """Milliseconds of each of `iters` iterations."""
+        if self.work.device == "cuda":
+            return event_stopwatch(self.cuda, self.iteration, iters)
         return stopwatch(self.iteration, iters)
 
     def memory(self) -> dict[str, int]:
-        """Bytes of this process at its peak, and how much of it came after the imports."""
+        """Bytes of this process at its peak, and how much of it came after the imports; on a GPU its peak, too."""
         peak = memory_bytes("VmHWM")
-        return {"peak_bytes": peak, "above_start_bytes": peak - self.start_bytes}
+        found = {"peak_bytes": peak, "above_start_bytes": peak - self.start_bytes}
+        return found | ({"gpu_peak_bytes": self.cuda.max_memory_allocated()} if self.work.device == "cuda" else {})
 
     def batch(self) -> tuple[np.ndarray, np.ndarray]:
         """Random token ids x, y (B, T): the same ones in the same order on every side."""
@@ -69,6 +77,20 @@ def stopwatch(function: Callable[[], object], times: int) -> list[float]:
         function()
         milliseconds.append((time.perf_counter() - start) * 1e3)
     return milliseconds
+
+
+def event_stopwatch(cuda, function: Callable[[], object], times: int) -> list[float]:
+    """As `stopwatch`, by the GPU's own clock: nothing waits between the calls, so what the host does is hidden where
+    the GPU is the slower of the two.
+    """
+    cuda.synchronize()
+    events = [cuda.Event(enable_timing=True) for _ in range(times + 1)]
+    events[0].record()
+    for event in events[1:]:
+        function()
+        event.record()
+    cuda.synchronize()
+    return [start.elapsed_time(end) for start, end in itertools.pairwise(events)]
 
 
 def memory_bytes(field: str) -> int:

@@ -16,6 +16,8 @@ from tinygrad_gpt.bench.torch_gpt import TorchGPT
 class TorchStep(Task):
     """A training step from the weights that our side started with; AdamW as PyTorch's defaults make it fastest."""
 
+    cuda = torch.cuda
+
     def __init__(self, work: Work):
         torch.set_num_threads(work.threads)
         self.facts = describe()
@@ -27,7 +29,7 @@ class TorchStep(Task):
         others = [p for p in self.model.parameters() if p.dim() < 2]
         groups = [{"params": decayed, "weight_decay": work.weight_decay}, {"params": others, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=work.learning_rate, betas=work.betas)
-        self.loss = float("nan")
+        self.loss: Any = None
 
     def iteration(self) -> None:
         work = self.work
@@ -37,14 +39,16 @@ class TorchStep(Task):
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), work.grad_clip or float("inf"))
         self.optimizer.step()
-        self.loss = loss.item()
+        self.loss = loss.detach()
 
     def last_loss(self) -> float:
-        return self.loss
+        return self.loss.item()
 
 
 class TransformersSample(Sampling):
     """transformers' GPT-2 on our side's weights, with its cache."""
+
+    cuda = torch.cuda
 
     def __init__(self, work: Work):
         import transformers
