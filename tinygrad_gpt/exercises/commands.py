@@ -78,6 +78,7 @@ def next_(progress: Progress) -> None:
         say("All exercises are solved.", show.GOOD)
     else:
         show.show_task(coming, progress)
+        say(f"\n`{show.COMMAND} watch`, in a second terminal, checks whenever you save.")
 
 
 @app.command()
@@ -93,12 +94,12 @@ def check(exercise: str | None, progress: Progress) -> int:
         raise Interrupted("Stopped.", signal.SIGINT) from None
 
 
-def _check(exercise: Exercise, progress: Progress) -> Verdict:
+def _check(exercise: Exercise, progress: Progress, watching: bool = False) -> Verdict:
     verdict = isolate.check(exercise, progress.file(exercise))
     record = progress.record(exercise)
     progress.change(exercise, attempts=record.attempts + 1, solved=record.solved or verdict.passed)
     show.show_verdict(exercise, verdict)
-    show.show_next_steps(exercise, verdict, progress)
+    show.show_next_steps(exercise, verdict, progress, watching)
     return verdict
 
 
@@ -125,7 +126,7 @@ def watch(progress: Progress) -> None:
     _hand_out(progress)
     coming = progress.next_unsolved()
     if coming is not None:
-        show.show_task(coming, progress)
+        show.show_task(coming, progress, watching=True)
     say(f"\nWatching {progress.folder}/: save a file and it is checked. Ctrl-C ends.")
     try:
         _watch(progress)
@@ -143,10 +144,7 @@ def _watch(progress: Progress) -> None:
             if now not in (None, seen[exercise]):  # None: gone, as for a moment while an editor replaces it
                 seen[exercise] = now
                 say(f"\n── {path} {'─' * 20}", show.QUIET)
-                passed = _check(exercise, progress).passed
-                if passed and (coming := progress.next_unsolved()) is not None:
-                    say()
-                    show.show_task(coming, progress)
+                _check(exercise, progress, watching=True)
 
 
 def _saved(path: Path) -> tuple[int, int] | None:

@@ -6,7 +6,7 @@ import textwrap
 from rich.console import Console
 from rich.text import Text
 
-from tinygrad_gpt.exercises.catalogue import Exercise, following, sets
+from tinygrad_gpt.exercises.catalogue import Exercise, exercises, following, sets
 from tinygrad_gpt.exercises.examine import BROKEN, FAILED, MISSING, PASSED, RAISED, RULE, STOPPED, UNWRITTEN, Verdict
 from tinygrad_gpt.exercises.progress import Progress, Record
 from tinygrad_gpt.exercises.reading import location
@@ -33,6 +33,19 @@ def say(text: str = "", style: str = "") -> None:
     console.print(Text(text, style=style), soft_wrap=True)
 
 
+def row(text: str, style: str = "") -> None:
+    """A line of a list: a terminal that is too narrow cuts it off, a pipe gets it whole."""
+    console.print(Text(text, style=style), no_wrap=True, overflow="ellipsis", soft_wrap=not console.is_terminal)
+
+
+def sentence(text: str, style: str = "") -> None:
+    """A line of a verdict, indented: a terminal gets it broken between words, a pipe as it is."""
+    if console.is_terminal:
+        width = max(40, console.width - 4)
+        text = textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False, replace_whitespace=False)
+    say(textwrap.indent(text, "  "), style)
+
+
 def block(text: str, indent: int) -> None:
     """Lines as they are, indented."""
     say(textwrap.indent(text, " " * indent))
@@ -48,11 +61,11 @@ def prose(text: str, indent: int) -> None:
 def show_verdict(exercise: Exercise, verdict: Verdict) -> None:
     sign, style = ("✓", GOOD) if verdict.passed else ("✗", BAD)
     say(f"{sign} {exercise.number} {exercise.name}: {WORDS[verdict.state]}", style)
-    say(f"  {verdict.sentence}")
+    sentence(verdict.sentence)
     for line in verdict.lines:
         say(f"    {line}", QUIET)
     for symptom in verdict.symptoms:
-        say(f"  {symptom}", "bold")
+        sentence(symptom, "bold")
     if verdict.table:
         _show_table(verdict.table)
     if verdict.where:
@@ -100,8 +113,8 @@ def _show_input(name: str, value: str) -> None:
         block(rest, 6)
 
 
-def show_next_steps(exercise: Exercise, verdict: Verdict, progress: Progress) -> None:
-    """After a verdict: what to read and what comes next, or where to get help."""
+def show_next_steps(exercise: Exercise, verdict: Verdict, progress: Progress, watching: bool = False) -> None:
+    """After a verdict: what to read and what comes next (while watching, with its task), or where to get help."""
     if not verdict.passed:
         if verdict.state in (FAILED, RAISED, UNWRITTEN, RULE, STOPPED):
             hints = progress.record(exercise).hints
@@ -116,17 +129,23 @@ def show_next_steps(exercise: Exercise, verdict: Verdict, progress: Progress) ->
     coming = progress.next_unsolved() if after is None or progress.record(after).solved else after
     if coming is None:
         say("All exercises are solved.", GOOD)
+    elif watching:
+        say()
+        show_task(coming, progress, watching)
     else:
-        say(f"  Next: {coming.number} {coming.name} ({coming.title}), in {progress.file(coming)}")
+        say(f"  Next: {coming.number} {coming.name}: {coming.title}")
+        say(f"        {progress.file(coming)}")
 
 
-def show_task(exercise: Exercise, progress: Progress) -> None:
+def show_task(exercise: Exercise, progress: Progress, watching: bool = False) -> None:
+    """What an exercise is about, where its file is, and what can be done with it."""
     say(f"{exercise.number} {exercise.name}: {exercise.title}", "bold")
     rest = exercise.introduction.partition("\n")[2].strip()
     if rest:
         prose(rest, 2)
     say(f"  Write it in  {progress.file(exercise)}")
-    say(f"  Check it     {COMMAND} check {exercise.number}        (or leave `{COMMAND} watch` running)")
+    if not watching:
+        say(f"  Check it     {COMMAND} check {exercise.number}")
     say(f"  Get a hint   {COMMAND} hint {exercise.number}")
 
 
@@ -142,12 +161,14 @@ def show_solution(exercise: Exercise) -> None:
 
 def show_list(progress: Progress) -> None:
     records = progress.records()
+    width = max(len(exercise.name) for exercise in exercises())
     for group in sets():
         done = sum(records.get(e.name, Record()).solved for e in group.exercises)
-        say(f"{group.letter}. {group.title}: {done} of {len(group.exercises)} solved", "bold")
+        row(f"{group.letter}. {done} of {len(group.exercises)} solved: {group.title}", "bold")
         for exercise in group.exercises:
             state = _state(records.get(exercise.name, Record()))
-            say(f"  {exercise.number}  {exercise.name:<20} {state:<10} {exercise.title}", GOOD if "✓" in state else "")
+            line = f"  {exercise.number}  {exercise.name:<{width}}  {state:<8}  {exercise.title}"
+            row(line, GOOD if "✓" in state else "")
         say()
 
 
@@ -166,7 +187,7 @@ def show_standing(progress: Progress) -> None:
         done = sum(records.get(e.name, Record()).solved for e in group.exercises)
         count = len(group.exercises)
         bar = "█" * round(20 * done / count) + "·" * (20 - round(20 * done / count))
-        say(f"{group.letter}  {bar}  {done:>2} of {count:>2}  {group.title}")
+        row(f"{group.letter}  {bar}  {done:>2} of {count:>2}  {group.title}")
     say()
     coming = progress.next_unsolved()
     if coming is None:
@@ -174,8 +195,10 @@ def show_standing(progress: Progress) -> None:
     if not records:
         say(f"Start with `{COMMAND} next`: it puts one file for each exercise into {progress.folder}/.")
     else:
-        say(f"Next is {coming.number} {coming.name} ({coming.title}), in {progress.file(coming)}")
-        say(f"`{COMMAND} check` checks it, `hint` helps, `watch` checks whenever you save, `list` shows all.")
+        say(f"Next is {coming.number} {coming.name}: {coming.title}")
+        say(f"        {progress.file(coming)}")
+        say(f"`{COMMAND} check` checks it, `hint` helps, `list` shows all,")
+        say("`watch` checks whenever you save.")
 
 
 def show_losses(yours: dict[int, float], engines: dict[int, float]) -> None:
