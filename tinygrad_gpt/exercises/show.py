@@ -41,8 +41,8 @@ def row(text: str, style: str = "") -> None:
 def sentence(text: str, style: str = "") -> None:
     """A line of a verdict, indented: a terminal gets it broken between words, a pipe as it is."""
     if console.is_terminal:
-        width = max(40, console.width - 4)
-        text = textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False, replace_whitespace=False)
+        wrapper = textwrap.TextWrapper(max(40, console.width - 4), break_long_words=False, break_on_hyphens=False)
+        text = "\n".join(wrapper.fill(line) for line in text.splitlines())
     say(textwrap.indent(text, "  "), style)
 
 

@@ -1,5 +1,6 @@
 """`tinygrad-gpt exercises …`, as a student uses it."""
 
+import io
 import json
 import os
 import signal
@@ -8,7 +9,9 @@ import sys
 import time
 
 import pytest
+from rich.console import Console
 
+from tinygrad_gpt.exercises import show
 from tinygrad_gpt.exercises.catalogue import exercises, find, following
 from tinygrad_gpt.exercises.stub import solution, stub
 
@@ -135,6 +138,18 @@ def test_another_folder_before_or_after_the_command(here, tmp_path):
     solve(tmp_path / "mine", FIRST)
     assert here("exercises", "--dir", "mine", "check").returncode == 0
     assert not (tmp_path / "exercises").exists()
+
+
+def test_a_narrow_terminal_cuts_lists_off_and_breaks_sentences_between_words(here, folder, monkeypatch):
+    (folder / "b13_softmax_vjp.py").write_text(solution(find("B13")).replace("y * (dy", "(dy"), "utf-8")
+    shown = io.StringIO()
+    monkeypatch.setattr(show, "console", Console(file=shown, width=50, force_terminal=True, color_system=None))
+    here("exercises", "list")
+    lines = shown.getvalue().splitlines()
+    assert max(map(len, lines)) <= 50
+    assert any(line.startswith("  A01  countdown") and line.endswith("…") for line in lines)
+    here("exercises", "check", "B13")
+    assert "  The factor y in front is missing: y ⊙ (dy − Σ\n" in shown.getvalue()
 
 
 def test_when_all_are_solved(here, folder):

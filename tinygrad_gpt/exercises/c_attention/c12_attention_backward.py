@@ -103,8 +103,8 @@ def check(student, draw):
     apart = max(abs(a - b) for a, b in zip(right, got, strict=True))
     return (
         f"Your backward has trained a GPT of 2 layers for {STEPS} steps: loss {got[0]:.3f} -> {got[-1]:.3f}. The "
-        f"engine's own gives the same losses (largest difference {apart:.0e}).\n"
-        "  Now train the laptop GPT with it:  tinygrad-gpt exercises train"
+        f"engine's own gives the same losses (largest difference {apart:.0e}). Now train the laptop GPT with it: "
+        "`tinygrad-gpt exercises train`."
     )
 
 
