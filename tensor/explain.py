@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from tensor.recording import Leaf, ModuleCall, Snapshot, Step, record
+from tensor.recording import Leaf, ModuleCall, Snapshot, Step
 from tensor.tensor import Tensor
 
 ORDERS = ("backward", "forward")
@@ -56,12 +56,14 @@ class Explanation:
     Attributes:
         steps: in the chosen order.
         leaves: the leaves behind the Tensor, in the order in which they were first used.
+        numbers: the place in `steps` by a step's id.
         seconds: the time of all steps, forward and backward.
+        axes: the sizes of axes by their names, as given to `record()`.
     """
 
     def __init__(self, last: Step, order: str, depth: int | None):
         self.order, self.depth = order, depth
-        self._recorder: record = last._recorder
+        self.axes: dict[str, int] = dict(last._recorder.axes)
         newest_first = _steps_behind(last)
         self.steps = newest_first if order == "backward" else newest_first[::-1]
         self.numbers = {id(step): n for n, step in enumerate(self.steps)}
@@ -71,7 +73,7 @@ class Explanation:
 
     def axis(self, size: int) -> str:
         """The name of the axes of this size, or the size itself if none or several have it."""
-        names = [name for name, n in self._recorder.axes.items() if n == size > 1]
+        names = [name for name, n in self.axes.items() if n == size > 1]
         return names[0] if len(names) == 1 else str(size)
 
     def shape(self, shape: Sequence[int]) -> str:
@@ -158,7 +160,7 @@ class Explanation:
         return f"<p>{heading}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
     def _heading(self) -> str:
-        axes = ", ".join(f"{name} = {size}" for name, size in self._recorder.axes.items() if self.axis(size) == name)
+        axes = ", ".join(f"{name} = {size}" for name, size in self.axes.items() if self.axis(size) == name)
         return f"{len(self.steps)} ops in {self.order} order, {self.seconds * 1e3:.1f} ms" + f"; {axes}" * bool(axes)
 
     # ------------------------------------------------------------------ for programs
@@ -172,7 +174,7 @@ class Explanation:
         return {
             "order": self.order,
             "seconds": self.seconds,
-            "axes": dict(self._recorder.axes),
+            "axes": dict(self.axes),
             "steps": [self._step_dict(step) for step in self.steps],
             "leaves": [
                 {"name": leaf.name, "value": _array_dict(leaf.value), "grad": _array_dict(leaf.grad)}

@@ -160,16 +160,17 @@ class record(profile):
         limit: arrays of up to so many elements are kept whole, of larger ones a corner and a few numbers.
         axes: the sizes of axes by their names, {"B": 4, "T": 8}, by which shapes are shown. A size that two names
             have stays a number.
+        names: leaves by the names they should go by; a module's parameters have theirs.
     """
 
-    def __init__(self, limit: int = 4096, axes: dict[str, int] | None = None):
+    def __init__(self, limit: int = 4096, axes: dict[str, int] | None = None, names: dict[str, Tensor] | None = None):
         super().__init__()
         self.limit, self.axes = limit, axes or {}
         self._count = 0
         self._module: ModuleCall | None = None  # the innermost that is running
         self._inside: list[list[Step]] = []  # of each backward that is running, the steps that ran within
         self._leaves: dict[int, tuple[Leaf, object]] = {}  # by id; the object itself, so that the id stays its own
-        self._parameters: dict[int, str] = {}
+        self._leaf_names = {id(leaf): name for name, leaf in (names or {}).items()}
 
     def __exit__(self, *exception) -> None:
         super().__exit__(*exception)
@@ -185,7 +186,7 @@ class record(profile):
         """In the block, ops belong to this call of `module`."""
         if id(module) not in self._names:
             for name, parameter in module.named_parameters():
-                self._parameters.setdefault(id(parameter), name)
+                self._leaf_names.setdefault(id(parameter), name)
         outer = self._module
         self._module = ModuleCall(self._name(module), type(module).__name__, outer)
         try:
@@ -260,6 +261,6 @@ class record(profile):
 
     def _leaf(self, source, value: Snapshot) -> Leaf:
         if id(source) not in self._leaves:
-            name = self._parameters.get(id(source), "" if isinstance(source, Tensor) else f"{source.name}, earlier")
+            name = self._leaf_names.get(id(source), "" if isinstance(source, Tensor) else f"{source.name}, earlier")
             self._leaves[id(source)] = Leaf(name, value), source
         return self._leaves[id(source)][0]

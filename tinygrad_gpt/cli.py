@@ -18,6 +18,7 @@ from tinygrad_gpt.config import DEFAULT_PRESET, FIXED_BY_CHECKPOINT, TrainConfig
 from tinygrad_gpt.errors import InputError, Interrupted, RunError
 from tinygrad_gpt.eval import EvalConfig, evaluate
 from tinygrad_gpt.exercises.commands import app as exercises
+from tinygrad_gpt.explore.command import SUBJECTS, ExploreConfig, explore
 from tinygrad_gpt.export import ExportConfig, export
 from tinygrad_gpt.launch import RANK, launched
 from tinygrad_gpt.options import describe, nearest, parse, plain_type
@@ -159,6 +160,11 @@ def _bench(context: click.Context) -> None:
     bench(preset, BenchConfig(**values), as_json)
 
 
+def _explore(context: click.Context) -> None:
+    values = dict(context.params)
+    explore(values.pop("subject"), ExploreConfig(**values))
+
+
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name=PROGRAM)
 @click.pass_context
@@ -218,6 +224,17 @@ app.add_command(
 )
 app.add_command(
     SettingsCommand("export", ExportConfig, lambda c: export(ExportConfig(**c.params)), "Write a run for transformers.")
+)
+app.add_command(
+    SettingsCommand(
+        "explore",
+        ExploreConfig,
+        _explore,
+        f"""See the backward pass, step by step, in the browser.
+
+        SUBJECT is one of {", ".join(SUBJECTS)}; without it, attention, or gpt where a model is named.""",
+        params=[click.Argument(["subject"], required=False, metavar="[SUBJECT]")],
+    )
 )
 app.add_command(exercises)
 

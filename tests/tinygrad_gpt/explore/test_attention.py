@@ -1,0 +1,86 @@
+"""The gradients that keys and values receive are PyTorch's for the same weights, and p is its attention."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+import tensor
+from tinygrad_gpt.bench.torch_gpt import TorchGPT
+from tinygrad_gpt.explore.attention import attention_data, attention_flow, weights
+from tinygrad_gpt.explore.collect import decode
+from tinygrad_gpt.model import GPT, GPTConfig
+
+T = 7
+
+
+@pytest.fixture
+def model():
+    tensor.manual_seed(0)
+    model = GPT(GPTConfig(block_size=8, vocab_size=11, n_layer=2, n_head=3, n_embd=12)).double()
+    with tensor.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(5)  # far from even attention
+    return model
+
+
+@pytest.fixture
+def tokens():
+    return np.random.default_rng(0).integers(0, 11, T + 1)
+
+
+def torch_flow(model, tokens, monkeypatch):
+    """p, ‖dk‖, ‖dv‖ (layers, nh, T, T) and the losses (T,) by PyTorch alone."""
+    theirs = TorchGPT(dataclasses.replace(model.config)).double()
+    theirs.load_state_dict({name: torch.from_numpy(x.numpy().copy()) for name, x in model.state_dict().items()})
+    seen = []
+
+    def attention(q, k, v, **_):
+        for x in (k, v):
+            x.retain_grad()
+        s = (q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5).masked_fill(torch.ones(T, T).tril() == 0, -torch.inf)
+        seen.append((s.softmax(-1), k, v))
+        return s.softmax(-1) @ v
+
+    monkeypatch.setattr("torch.nn.functional.scaled_dot_product_attention", attention)
+    idx = torch.from_numpy(tokens)
+    logits, _ = theirs(idx[None, :-1], idx[None, 1:])
+    losses = torch.nn.functional.cross_entropy(logits.reshape(T, -1), idx[1:], reduction="none")
+    norms = []
+    for loss in losses:
+        for _, k, v in seen:
+            k.grad = v.grad = None
+        loss.backward(retain_graph=True)
+        norms.append([[x.grad[0].norm(dim=-1).numpy() for x in (k, v)] for _, k, v in seen])
+    dk, dv = np.array(norms).transpose(2, 1, 3, 0, 4)  # (target, layer, k or v, nh, T) before
+    return np.concatenate([p.detach().numpy() for p, _, _ in seen]), dk, dv, losses.detach().numpy()
+
+
+def test_attention_and_its_gradients_are_pytorchs(model, tokens, monkeypatch):
+    found = attention_flow(model, tokens)
+    for ours, theirs in zip(found, torch_flow(model, tokens, monkeypatch), strict=True):
+        assert ours.shape == theirs.shape
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-9)
+    dv = found[2]
+    assert dv[0].any() and not np.triu(dv, 1).any()  # nothing comes from a target to a later position
+
+
+def test_the_model_is_left_as_it_was(model, tokens):
+    frozen = model.transformer.wpe.weight.requires_grad_(False)
+    before = {name: p.requires_grad for name, p in model.named_parameters()}
+    attention_flow(model, tokens)
+    assert {name: p.requires_grad for name, p in model.named_parameters()} == before
+    assert not frozen.requires_grad and all(p.grad is None for p in model.parameters())
+
+
+def test_the_page_gets_the_same_numbers(model, tokens):
+    data = attention_data(model, tokens, list("abcdefgh"))
+    p = attention_flow(model, tokens)[0]
+    np.testing.assert_array_equal(decode(data["p"]).reshape(p.shape), p)
+    assert "".join(data["words"]) == "abcdefg" and "".join(data["targets"]) == "bcdefgh"
+
+
+def test_weights_of_far_apart_scores_are_finite():
+    p = weights(np.full((2, 1), 1e3), np.array([[1.0], [-1.0]]), 1.0, causal=False)
+    np.testing.assert_array_equal(p, [[1, 0], [1, 0]])

@@ -1,0 +1,188 @@
+"""The pages in a real browser: a walk through backward, folding, hovering, and numbers that are the engine's."""
+
+import re
+
+import numpy as np
+import pytest
+
+import tensor
+from tinygrad_gpt.explore.attention import attention_flow
+from tinygrad_gpt.explore.examples import EXAMPLES, make_example
+from tinygrad_gpt.explore.page import render
+from tinygrad_gpt.explore.subject import example_data, explain_example, gpt_data, tokenize
+from tinygrad_gpt.model import GPT, GPTConfig
+from tinygrad_gpt.tokenizer import CharTokenizer
+from tinygrad_gpt.trained import Trained
+
+TEXT = "the fat cat sat"
+
+
+@pytest.fixture(scope="module")
+def example_page(tmp_path_factory):
+    """The address of an example's page, written once."""
+    written = {}
+
+    def write(name: str) -> str:
+        if name not in written:
+            written[name] = tmp_path_factory.mktemp("pages") / f"{name}.html"
+            written[name].write_text(render(example_data(name)), "utf-8")
+        return written[name].as_uri()
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def small_gpt():
+    tensor.manual_seed(0)
+    tokenizer = CharTokenizer.from_text(TEXT)
+    config = GPTConfig(block_size=16, vocab_size=tokenizer.vocab_size, n_layer=2, n_head=2, n_embd=12)
+    return Trained(GPT(config).eval(), tokenizer, "small", None)
+
+
+@pytest.fixture(scope="module")
+def gpt_page(tmp_path_factory, small_gpt):
+    path = tmp_path_factory.mktemp("pages") / "gpt.html"
+    path.write_text(render(gpt_data(small_gpt, TEXT)), "utf-8")
+    return path.as_uri()
+
+
+def as_number(text: str) -> float:
+    return float(text.replace("−", "-"))
+
+
+READ_ALL = """() => {
+    const text = (selector) => [...document.querySelectorAll(selector)].map((element) => element.textContent);
+    return {
+        position: byId("position").value, op: text("#about h2")[0],
+        line: text("#code h3")[0], source: text("#source")[0],
+        formula: document.querySelector(".formula").title, parts: text(".formula math").length,
+        norms: text(".card .numbers").filter((line) => line.startsWith("norm")).map((line) => line.split(" ")[1]),
+    };
+}"""
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_walk_through_backward_shows_every_ops_formula_line_and_gradients(name, example_page, visit):
+    page = visit(example_page(name))
+    explanation, _ = explain_example(make_example(name))
+    for n, step in enumerate(reversed(explanation.steps)):
+        shown = page.evaluate(READ_ALL)
+        assert shown["position"] == f"{n + 1} of {len(explanation.steps)}: {step.name}"
+        assert (shown["op"], shown["formula"]) == (step.name, step.op.vjp)
+        assert shown["parts"] == step.op.vjp.count(";") + 1
+        assert shown["line"].endswith(f":{step.line}") and "def backward" in shown["source"]
+        expected = [g.norm for g in [*step.output_grads, *step.input_grads] if g is not None]
+        assert list(map(as_number, shown["norms"])) == pytest.approx(expected, rel=1e-3)
+        page.keyboard.press("ArrowRight")
+    assert page.locator('.node:not(.leaf)[data-state="todo"]').count() == 0
+    page.keyboard.press("ArrowLeft")
+    assert page.locator("#position").inner_text().startswith(f"{len(explanation.steps) - 1} of")
+    page.keyboard.press("Home")
+    assert page.locator("#position").inner_text().startswith("1 of")
+    assert page.locator('.node[data-state="done"]').count() == 0
+
+
+def test_hovering_over_a_cell_shows_its_value(example_page, visit):
+    page = visit(example_page("crossentropy"))
+    explanation, _ = explain_example(make_example("crossentropy"))
+    n, step = next((n, s) for n, s in enumerate(reversed(explanation.steps)) if s.name == "Exp")
+    for _ in range(n):
+        page.keyboard.press("ArrowRight")
+    plot = page.locator(".card .plot .nsewdrag").first
+    plot.wait_for()
+    box = plot.bounding_box()
+    rows, columns = step.output_grads[0].shape
+    page.mouse.move(box["x"] + box["width"] * 2.5 / columns, box["y"] + box["height"] * 1.5 / rows, steps=3)
+    hover = page.locator(".hoverlayer").first.text_content
+    page.wait_for_function("() => document.querySelector('.hoverlayer').textContent")
+    assert "T 1, V 2" in hover()
+    assert as_number(hover().split(":")[1]) == pytest.approx(step.output_grads[0].values[1, 2], rel=1e-3)
+
+
+def test_broadcasting_is_explained_and_axes_are_named(example_page, visit):
+    page = visit(example_page("layernorm"))
+    explanation, _ = explain_example(make_example("layernorm"))
+    n = next(n for n, step in enumerate(reversed(explanation.steps)) if step.name == "Div")
+    for _ in range(n):
+        page.keyboard.press("ArrowRight")
+    assert page.locator(".sums").all_inner_texts()[0].startswith("Σ over C (axis 1)")
+    assert page.locator(".card code").all_inner_texts() == ["(T, C)", "(T, C)", "(T, 1)"]
+
+
+def test_values_can_be_shown_in_place_of_gradients(example_page, visit):
+    page = visit(example_page("mlp"))
+    explanation, _ = explain_example(make_example("mlp"))
+    page.keyboard.press("v")
+    step = explanation.steps[-1]
+    assert list(map(as_number, page.evaluate(READ_ALL)["norms"])) == pytest.approx(
+        [step.outputs[0].norm, step.inputs[0].norm], rel=1e-3
+    )
+
+
+def test_a_module_folds_and_unfolds_by_key_and_by_click(gpt_page, visit):
+    page = visit(gpt_page)
+    nodes = page.locator(".node:not(.leaf)").count
+    before = nodes()
+    block = page.locator('.node[data-id^="call"]', has_text="transformer.h.1")
+    block.click()
+    assert "transformer.h.1" in page.locator("#position").inner_text()
+    page.keyboard.press("Enter")
+    assert nodes() == before - 1 + 6  # ln_1, attn, +, ln_2, mlp, +; attn and mlp are still folded
+    page.locator(".group text", has_text="h.1").first.click()
+    assert nodes() == before
+    page.click("#unfold-all")
+    assert page.locator("#position").inner_text().partition(":")[0].endswith(f"of {nodes()}")
+    page.click("#fold-all")
+    assert nodes() == before
+
+
+def test_a_gpts_whole_backward_can_be_walked_unfolded(gpt_page, visit, small_gpt):
+    page = visit(gpt_page)
+    page.click("#unfold-all")
+    page.keyboard.press("Home")
+    total = int(re.search(r"of (\d+)", page.locator("#position").inner_text())[1])
+    names = []
+    for _ in range(total):
+        names.append(page.locator("#about h2").inner_text())
+        page.keyboard.press("ArrowDown")
+    assert names[0] == "Div" and names[-1] == "Embedding" and names.count("Attention") == 2
+
+
+def test_attention_shows_what_a_target_teaches_each_position(gpt_page, visit, small_gpt):
+    page = visit(gpt_page)
+    page.click('[data-view="attention"]')
+    tokens, words = tokenize(TEXT, small_gpt.tokenizer, small_gpt.model.config)
+    p, dk, dv, losses = attention_flow(small_gpt.model, tokens)
+    page.select_option("#layer", "0")
+    page.locator("#words button").nth(5).click()
+    assert words[6] in page.locator("#chosen").inner_text()
+    assert as_number(re.search(r"loss ([\d.]+)", page.locator("#chosen").inner_text())[1]) == pytest.approx(
+        losses[5], rel=1e-3
+    )
+    titles = [button.get_attribute("title") for button in page.locator("#words button").all()]
+    received = np.sqrt((dk[0, :, 5] ** 2 + dv[0, :, 5] ** 2).sum(0))
+    assert [as_number(title.split()[-1]) for title in titles] == pytest.approx(received, rel=1e-3)
+    shown = page.evaluate("byId('flow-v').data[0].z.map(row => Array.from(row))")
+    np.testing.assert_array_equal(np.float32(shown), dv[0, :, 5])
+    maps = page.evaluate("[...document.querySelectorAll('#heads .plot')].map(plot => plot.data[0].z)")
+    np.testing.assert_array_equal(np.float32(maps), p[0])
+    page.keyboard.press("ArrowRight")
+    assert "(position 6)" in page.locator("#chosen").inner_text()
+
+
+@pytest.mark.parametrize("width, height, scheme", [(1280, 800, "dark"), (390, 844, "light")], ids=["desktop", "phone"])
+def test_the_page_fits_the_screen_and_follows_the_systems_theme(width, height, scheme, example_page, visit):
+    page = visit(example_page("block"), width, height, scheme)
+    assert page.evaluate("document.documentElement.dataset.theme") == scheme
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.keyboard.press("d")
+    assert page.evaluate("document.documentElement.dataset.theme") != scheme
+    assert page.locator("#next").is_visible() and page.locator("#graph").bounding_box()["width"] > 0.85 * width
+
+
+def test_a_recording_says_how_to_change_its_inputs(example_page, visit):
+    page = visit(example_page("attention"))
+    page.click('[data-view="whatif"]')
+    assert "tinygrad-gpt explore attention --serve" in page.locator("#how").inner_text()
+    assert page.locator(".entries input:not(:disabled)").count() == 0
+    assert page.locator(".entries input").count() == 5 * 8
