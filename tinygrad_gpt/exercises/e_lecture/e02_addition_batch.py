@@ -49,6 +49,9 @@ READ = [
     Read("tinygrad_gpt/calculator.py", "Arithmetic.encode", "the same for +, − and ×, with an end for shorter answers"),
     Read("nn/functional/cross_entropy.py", "cross_entropy", "ignore_index: what a target of −1 means to the loss"),
     Read("tinygrad_gpt/calculator.py", "held_out", "which sums are for validation only, by a hash of the pair"),
+    Read(
+        "examples/recipes/adder.py", "main", "run it: a GPT learns sums of three digits from such batches, in minutes"
+    ),
 ]
 MISTAKES = [
     Mistake(

@@ -93,4 +93,4 @@ def check(student, draw):
         questions = tensor.tensor(questions)
         got = student.solve_sums(Adder(digits, draw.rng), questions.clone(), digits)
         expect("the sum", pairs.sum(1), got, inputs={"questions": questions, "digits": digits})
-    return "Right. A calculator is this with two signs more: tinygrad-gpt train calculator"
+    return "Right. For a GPT that learns + and − from scratch: tinygrad-gpt train calculator"

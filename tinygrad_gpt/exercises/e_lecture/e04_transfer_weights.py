@@ -49,7 +49,7 @@ READ = [
     Read(
         "examples/recipes/pretrain_then_finetune.sh",
         "",
-        "the real thing, with numbers; it takes GPT-2's tokens for both",
+        "the real thing, where one alphabet serves both texts",
     ),
     Read("tinygrad_gpt/model.py", "GPT.crop_block_size", "a shorter block for a pretrained model"),
     Read("nn/module.py", "Module.load_state_dict", "what it says to names and shapes that do not fit"),
