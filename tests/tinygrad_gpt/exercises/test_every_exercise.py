@@ -6,9 +6,11 @@ import doctest
 import pytest
 
 from tensor.kernels import use_kernels
+from tinygrad_gpt.exercises import reading
 from tinygrad_gpt.exercises.catalogue import exercises, find, sets
 from tinygrad_gpt.exercises.examine import FAILED, PASSED, RAISED, UNWRITTEN, examine_text, load
-from tinygrad_gpt.exercises.reading import line_of
+from tinygrad_gpt.exercises.parts import Read
+from tinygrad_gpt.exercises.reading import line_of, location
 from tinygrad_gpt.exercises.stub import solution, stub
 
 EVERY = pytest.mark.parametrize("exercise", exercises(), ids=lambda exercise: exercise.number)
@@ -68,6 +70,11 @@ def test_what_to_read_afterwards_exists(exercise):
     for read in exercise.read:
         assert line_of(read) >= 1
         assert read.why
+
+
+def test_what_an_installed_package_lacks_is_in_the_repository(monkeypatch, tmp_path):
+    monkeypatch.setattr(reading, "ROOT", tmp_path)
+    assert location(Read("examples/custom_op.py", "Swish", "")) == "examples/custom_op.py (in the repository)"
 
 
 @EVERY
