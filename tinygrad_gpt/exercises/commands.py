@@ -184,7 +184,9 @@ def train(progress: Progress, max_iters: int | None, text: str | None) -> int:
     """Train the laptop GPT with your attention backward (C12), then with the engine's own; compare the losses."""
     exercise = find("attention_backward")
     _hand_out(progress)
-    if not _check(exercise, progress).passed:
+    verdict = isolate.check(exercise, progress.file(exercise))
+    if not verdict.passed:
+        show.show_verdict(exercise, verdict)
         say(f"\n{exercise.number} has to pass its check before a GPT trains with it.")
         return 1
     given = {name: value for name, value in (("max_iters", max_iters), ("input", text)) if value is not None}
@@ -192,7 +194,7 @@ def train(progress: Progress, max_iters: int | None, text: str | None) -> int:
     path = progress.file(exercise)
     sys.path.append(str(path.parent))  # it may import an earlier one
     student = load(path.read_text("utf-8"), str(path))
-    say(f"\n1. {config.max_iters} steps with your backward", show.GOOD)
+    say(f"1. {config.max_iters} steps with your backward", show.GOOD)
     mine = swap.train_with(student.attention_backward, config)
     say(f"\n2. {config.max_iters} steps with the engine's own", show.GOOD)
     engines = swap.train_without(config)
