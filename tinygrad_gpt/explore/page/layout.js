@@ -14,17 +14,24 @@ function layOut({ nodes, edges }) {
       if (depth < chain.length - 1 && !members.has(id)) members.set(id, new Map());
     });
   }
-  const crossings = edges.map(({ from, to }) => { // the level at which an edge joins two neighbours
+  const join = (level, v, w, weight) => { // one edge for all that lead the same way
+    if (!level.get(v).has(w)) level.get(v).set(w, { v, w, minlen: 1, weight, width: 0, height: 0 });
+    return level.get(v).get(w);
+  };
+  const routes = edges.map(({ from, to }) => { // the pieces of an edge: between two neighbours, then into their groups
     const [a, b] = [chains.get(from), chains.get(to)];
-    const depth = a.findIndex((id, i) => id !== b[i]);
-    const level = members.get(a[depth - 1] ?? "");
-    const crossing = { v: a[depth], w: b[depth], minlen: 1, weight: from.startsWith("leaf") ? 1 : 4, width: 0, height: 0 };
-    if (!level.get(crossing.v).has(crossing.w)) level.get(crossing.v).set(crossing.w, crossing);
-    return level.get(crossing.v).get(crossing.w);
+    const weight = from.startsWith("leaf") ? 1 : 4, depth = a.findIndex((id, i) => id !== b[i]);
+    const pieces = [join(members.get(a[depth - 1] ?? ""), a[depth], b[depth], weight)];
+    for (let i = depth; i < b.length - 1; i++) {
+      const level = members.get(b[i]), port = `port ${from}`; // where it comes in, at the group's left side
+      if (!level.has(port)) level.set(port, new Map());
+      pieces.push(join(level, port, b[i + 1], weight));
+    }
+    return pieces;
   });
 
   const boxes = new Map();
-  const size = (id) => id.startsWith("group") ? arrange(id)
+  const size = (id) => id.startsWith("group") ? arrange(id) : id.startsWith("port") ? { width: 1, height: 1 }
     : { width: Math.max(...label(id).map((line) => line.length)) * 7.1 + 18, height: 2 * LINE + 10 };
   function arrange(group) {
     const level = members.get(group);
@@ -52,11 +59,12 @@ function layOut({ nodes, edges }) {
   const moved = ({ x, y }, by) => ({ x: x + by.x, y: y + by.y });
   const placed = new Map([...boxes].map(([id, box]) => [id, { ...box, ...moved(box, corner(box.group)) }]));
   const side = (id, sign, y = placed.get(id).y) => ({ x: placed.get(id).x + sign * placed.get(id).width / 2, y });
-  const lines = edges.map(({ from, to }, i) => {
-    const { v, w, points, group } = crossings[i];
-    const line = points.map((point) => moved(point, corner(group)));
-    if (v !== from) line.splice(0, 1, side(from, 1), side(v, 1, placed.get(from).y)); // out of its group, then on
-    if (w !== to) line.splice(-1, 1, side(w, -1, placed.get(to).y), side(to, -1));
+  const lines = edges.map(({ from }, i) => {
+    const line = routes[i].flatMap((piece, n) => {
+      const points = piece.points.map((point) => moved(point, corner(piece.group)));
+      return n < routes[i].length - 1 ? points.slice(0, -1) : points; // the group's border is not the end
+    });
+    if (routes[i][0].v !== from) line.splice(0, 1, side(from, 1), side(routes[i][0].v, 1, placed.get(from).y)); // out of its group
     return line;
   });
   return { boxes: placed, lines, ...whole };
