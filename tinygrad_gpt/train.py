@@ -96,6 +96,7 @@ def _train(run: Run) -> None:
     if stop.signum is not None and run.iteration < config.max_iters:
         run.save(LAST)
         draw(run)
+        run.world.barrier()  # no process ends before rank 0 has written
         sentence = f"Stopped and saved at iteration {run.iteration}. To go on: {resume_command(run)}"
         raise Interrupted(sentence, stop.signum)
     finish(run, time.monotonic() - start)

@@ -18,7 +18,10 @@ from tinygrad_gpt.errors import InputError
 
 BUSY_SECONDS = 0.01  # a wait up to this long asks all the time, a longer one
 NAP_SECONDS = 0.0005  # at this interval
+AWAKE_SECONDS = 1.0  # most that counts between two questions: a machine that was asleep has not waited
 LAST_WORD_SECONDS = 2.0  # how long the others leave it to the first of them to say what is wrong
+
+ENDED = "All processes end here; --init_from=resume goes on from the last checkpoint."
 
 
 def load_mpi():
@@ -74,10 +77,13 @@ class MpiWorld(World):
     # ------------------------------------------------------------------ when something is wrong
 
     def _wait(self, arrived: Arrived, patience: float) -> None:
-        start, hails = time.monotonic(), None
+        start = last = time.monotonic()
+        waited, hails = 0.0, None
         self.waits += 1
         while not arrived():
-            waited = time.monotonic() - start
+            now = time.monotonic()
+            waited += min(now - last, AWAKE_SECONDS)
+            last = now
             if waited > patience / 2 and hails is None:
                 hails = self._hail()
             if waited > patience:
@@ -121,6 +127,3 @@ class MpiWorld(World):
         while not (done := arrived()) and time.monotonic() < end:
             time.sleep(NAP_SECONDS)
         return done
-
-
-ENDED = "All processes end here; --init_from=resume goes on from the last checkpoint."
