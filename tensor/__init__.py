@@ -2,9 +2,11 @@
 
 from math import e, inf, nan, pi
 
+from tensor import amp as amp
 from tensor import cuda as cuda
 from tensor import methods as methods
 from tensor import profiler as profiler
+from tensor.amp import autocast as autocast
 from tensor.autograd import grad as grad
 from tensor.create import *
 from tensor.devices import Device as device

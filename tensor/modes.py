@@ -18,6 +18,7 @@ _is_quiet = contextvars.ContextVar("_is_quiet", default=False)
 class _State(threading.local):
     grad_enabled = True
     anomaly = False
+    autocast: str | None = None  # the device type whose products are float16 (tensor/ops/autocast.py)
     recorder: Any = None  # while one is at work (tensor/profiler.py), it runs each op's forward and backward
 
     def __init__(self):  # once in each thread

@@ -96,7 +96,7 @@ class _Call:
     """A function with its arguments, cut off from the graph, and the random state that it started from."""
 
     def __init__(self, function: Callable, args: tuple, kwargs: dict, rng: dict | None):
-        self.function, self.kwargs, self.rng = function, kwargs, rng
+        self.function, self.kwargs, self.rng, self.autocast = function, kwargs, rng, state.autocast
         self.args = [(a.detach(), a.requires_grad) if isinstance(a, Tensor) else (a, False) for a in args]
         self.name = getattr(function, "__name__", type(function).__name__)
         self.returns_tuple = False
@@ -115,14 +115,16 @@ class _Call:
 
     @enable_grad()
     def run_again(self) -> tuple[list[Tensor], tuple[Tensor, ...]]:
-        """`run` from the same random state; the global stream goes on afterwards as if nothing had been drawn."""
-        now = get_rng_state()
+        """`run` from the same random state, with the same autocast; both are afterwards as if nothing had been."""
+        now, autocast = get_rng_state(), state.autocast
         try:
+            state.autocast = self.autocast
             if self.rng is not None:
                 set_rng_state(self.rng)
             inputs, outputs = self.run()
         finally:
             set_rng_state(now)
+            state.autocast = autocast
         if len(outputs) != len(self.samples) or not all(map(_is_close, self.samples, map(_sample, outputs))):
             raise self.changed()
         return inputs, outputs

@@ -61,6 +61,7 @@ class State:
     best_val_loss: float | None  # nats a token; None before the first validation
     corpus_sha256: str
     rng: dict[str, Any]  # "engine": weights and dropout, "data": batches
+    grad_scaler: dict[str, Any] = dataclasses.field(default_factory=dict)  # of --dtype=float16
     sha256: dict[str, str] = dataclasses.field(default_factory=dict, compare=False)  # of the files; saving fills it in
     format_version: int = FORMAT_VERSION
 

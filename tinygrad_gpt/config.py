@@ -47,7 +47,11 @@ class TrainConfig:
     overwrite: bool = option(False, "Replace the run that out_dir already holds.")
     seed: int = option(1337, "Seed of the weights, the batches and dropout.")
     device: Literal["cpu", "cuda"] = option("cpu", "Where to compute.")
-    dtype: Literal["float32", "float64"] = option("float32", "Precision of weights and activations.")
+    dtype: Literal["float32", "float64", "float16"] = option(
+        "float32",
+        "Precision of weights and activations. float16: float32 weights whose products are computed in float16, "
+        "with dynamic loss scaling.",
+    )
 
     task: Literal["text", "calculator"] = option(
         "text", "text: learn to continue a text; calculator: learn sums from examples.", group="Data"
@@ -153,6 +157,10 @@ class TrainConfig:
 
     def check_processes(self, size: int) -> None:
         """Raise `InputError` where so many processes cannot share the batches of a step."""
+        require(
+            size == 1 or not self.mixed_precision,
+            f"{size} processes train together in float32 or float64 only: leave out --dtype=float16.",
+        )
         steps, batch = self.gradient_accumulation_steps, self.batch_size
         smaller = (
             f", or with --batch_size={batch // size} for as many as now" if steps == 1 and batch % size == 0 else ""
@@ -190,6 +198,11 @@ class TrainConfig:
     @property
     def final_lr(self) -> float:
         return self.learning_rate / 10 if self.min_lr is None else self.min_lr
+
+    @property
+    def mixed_precision(self) -> bool:
+        """Are products computed in less than the weights' precision?"""
+        return self.dtype == "float16"
 
     @property
     def tokens_per_iter(self) -> int:

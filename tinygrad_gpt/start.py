@@ -9,6 +9,7 @@ import numpy as np
 
 import nn
 import tensor
+from tensor.amp import GradScaler
 from tinygrad_gpt.checkpoint import (
     DamagedCheckpoint,
     State,
@@ -44,6 +45,7 @@ class Run:
     best_val_loss: float | None = None  # nats a token
     passed_over: list[DamagedCheckpoint] = field(default_factory=list)  # when it was resumed
     world: World = ALONE
+    scaler: GradScaler = field(default_factory=lambda: GradScaler(enabled=False))  # of the loss
 
     @property
     def out_dir(self) -> Path:
@@ -75,6 +77,7 @@ class Run:
             best_val_loss=self.best_val_loss,
             corpus_sha256=self.task.fingerprint,
             rng={"engine": tensor.get_rng_state(), "data": self.batches.bit_generator.state},
+            grad_scaler=self.scaler.state_dict(),
         )
         save_checkpoint(self.out_dir / name, state, self.model, optimizer, keep_previous=name == LAST)
 
@@ -92,8 +95,9 @@ def new_run(config: TrainConfig, named: Collection[str] = ()) -> Run:
         config = _take_over(config, named, model, tokenizer)
         task = make_task(config, tokenizer)
         model.crop_block_size(config.block_size)
-    model.to(config.device, getattr(tensor, config.dtype))
-    return Run(config, task, model, _prepare(config, model), np.random.default_rng(config.seed))
+    model.to(config.device, tensor.float64 if config.dtype == "float64" else tensor.float32)
+    batches = np.random.default_rng(config.seed)
+    return Run(config, task, model, _prepare(config, model), batches, scaler=_scaler(config))
 
 
 def resumed_run(config: TrainConfig) -> Run:
@@ -119,7 +123,13 @@ def _resume(config: TrainConfig, folder: Path) -> Run:
     batches.bit_generator.state = state.rng["data"]
     tensor.set_rng_state(state.rng["engine"])  # last: making a model draws its initial weights
     config = replace(config, init_from=state.config["init_from"])  # where it once came from
-    return Run(config, task, model, optimizer, batches, state.iteration, state.best_val_loss)
+    scaler = _scaler(config)
+    scaler.load_state_dict(state.grad_scaler)
+    return Run(config, task, model, optimizer, batches, state.iteration, state.best_val_loss, scaler=scaler)
+
+
+def _scaler(config: TrainConfig) -> GradScaler:
+    return GradScaler(config.device, enabled=config.mixed_precision)
 
 
 def _prepare(config: TrainConfig, model: GPT) -> nn.optim.AdamW:

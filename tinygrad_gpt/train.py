@@ -177,13 +177,17 @@ def take_step(run: Run, lr: float) -> tuple[Tensor | None, Tensor | float]:
             continue
         with tensor.random.fork_rng():
             tensor.manual_seed(dropout_seed)
-            loss = batch_loss(model, x, y) / batches
-            loss.backward()  # adds to the gradients of the batches before
+            with _precision(run):
+                loss = batch_loss(model, x, y) / batches
+            run.scaler.scale(loss).backward()  # adds to the gradients of the batches before
         total = loss.detach() if total is None else total + loss.detach()
     with record_function("clip_grad_norm_"):
+        run.scaler.unscale_(optimizer)
         norm = _clip(run, config.grad_clip or math.inf)
     with record_function("optimizer.step"):
-        optimizer.step()
+        run.scaler.step(optimizer)
+    if config.mixed_precision:
+        _update_scale(run)
     return total, norm
 
 
@@ -191,8 +195,29 @@ def read_losses(run: Run, total: Tensor | None, norm: Tensor | float) -> float:
     """The loss of all batches of a step. Raises `RunError` where it or the gradient's norm is not finite."""
     mean_loss = float(run.world.sum([0.0 if total is None else total.item()])[0])
     _require_finite(run, "loss", mean_loss)
-    _require_finite(run, "gradient's norm", float(norm))
+    if not run.config.mixed_precision:  # there, a step without a finite one was skipped
+        _require_finite(run, "gradient's norm", float(norm))
     return mean_loss
+
+
+def _precision(run: Run) -> tensor.autocast:
+    return tensor.autocast(run.config.device, enabled=run.config.mixed_precision)
+
+
+def _update_scale(run: Run) -> None:
+    """The loss scale for the next step of --dtype=float16. Raises `RunError` where no scale is small enough."""
+    before = run.scaler.get_scale()
+    run.scaler.update()
+    scale = run.scaler.get_scale()
+    if scale < 1:
+        raise RunError(
+            f"The gradients overflow float16 at iteration {run.iteration}, whatever the loss is scaled by; the "
+            f"checkpoint in {run.out_dir / LAST} is from before. Train it anew with --dtype=float32."
+        )
+    if scale < before:
+        console.print(
+            f"iter {run.iteration}: a gradient overflowed float16, the step is skipped; loss scale {scale:g} from here"
+        )
 
 
 def _clip(run: Run, max_norm: float) -> Tensor | float:
@@ -212,7 +237,8 @@ def _require_finite(run: Run, what: str, value: float) -> None:
 
 
 def _validate(run: Run) -> dict[str, float]:
-    losses = run.task.validate(run.model, run.world)
+    with _precision(run):
+        losses = run.task.validate(run.model, run.world)
     _require_finite(run, "validation loss", losses["train_loss"] + losses["val_loss"])
     return losses
 

@@ -19,6 +19,7 @@ from nn.functional.softmax import softmax
 from tensor import Op, Tensor
 from tensor.checks import broadcast_shape, require_tensor, shape_text
 from tensor.kernels import kernels
+from tensor.ops.autocast import in_low_precision
 
 
 def attention_composed(
@@ -101,6 +102,7 @@ def scaled_dot_product_attention(
         raise RuntimeError(f"{name}: pass attn_mask or is_causal=True, not both")
     if not 0 <= dropout_p <= 1:
         raise ValueError(f"{name}: dropout_p is a probability, from 0 to 1, got {dropout_p}")
+    query, key, value = in_low_precision(query, key, value)
     _check_shapes(name, query, key, value)
     if enable_gqa:
         key, value = _repeat_heads(name, query, key), _repeat_heads(name, query, value)

@@ -18,6 +18,7 @@ from tensor.devices import namespace
 from tensor.dtypes import is_floating
 from tensor.kernels import kernels
 from tensor.late_checks import require_all
+from tensor.ops.autocast import in_full_precision
 from tensor.tensor import wrap
 
 REDUCTIONS = ("none", "mean", "sum")
@@ -78,7 +79,7 @@ def cross_entropy(
         label_smoothing: the share of the target that is spread evenly over all classes, 0 to 1.
     """
     name = "cross_entropy"
-    x, target = require_tensor(name, input), require_tensor(name, target)
+    x, target = in_full_precision(require_tensor(name, input), require_tensor(name, target))
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"{name}: label_smoothing must lie between 0 and 1, got {label_smoothing}")
     classes = _class_count(name, x, weight)
@@ -100,7 +101,7 @@ def nll_loss(
 ) -> Tensor:
     """−input[target] for log-probabilities `input`: `cross_entropy` after its log_softmax. Arguments as there."""
     name = "nll_loss"
-    x, target = require_tensor(name, input), require_tensor(name, target)
+    x, target = in_full_precision(require_tensor(name, input), require_tensor(name, target))
     classes = _class_count(name, x, weight)
     x, target, shape = _as_rows(name, x, target, classes)
     row_weight = _row_weights(name, target, classes, weight, ignore_index, x.dtype)

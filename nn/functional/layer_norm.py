@@ -17,6 +17,7 @@ from tensor import Op, Tensor
 from tensor.checks import require_tensor, shape_text
 from tensor.dtypes import is_floating
 from tensor.kernels import kernels
+from tensor.ops.autocast import in_full_precision
 
 
 def layer_norm_composed(
@@ -86,6 +87,7 @@ def layer_norm(
 
     weight and bias have the shape `normalized_shape`, or are None. Returns a Tensor of the input's shape.
     """
+    input, weight, bias = in_full_precision(input, weight, bias)
     shape = _check("layer_norm", input, normalized_shape, weight, bias)
     if input.numel() == 0:
         return layer_norm_composed(input, shape, weight, bias, eps)
@@ -132,6 +134,7 @@ def rms_norm(
     input: Tensor, normalized_shape: int | Sequence[int], weight: Tensor | None = None, eps: float | None = None
 ) -> Tensor:
     """x / √(mean(x²) + eps) ⊙ weight over the last dimensions `normalized_shape`; eps = None is the dtype's epsilon."""
+    input, weight = in_full_precision(input, weight)
     shape = _check("rms_norm", input, normalized_shape, weight, None)
     if eps is None:
         eps = 2.0 ** -{2: 10, 4: 23, 8: 52}[input.dtype.itemsize]

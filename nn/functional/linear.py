@@ -8,6 +8,8 @@ from __future__ import annotations
 from tensor import Op, Tensor
 from tensor.checks import require_tensor, shape_text
 from tensor.devices import namespace
+from tensor.kernels.float16 import product
+from tensor.ops.autocast import in_low_precision
 
 
 def linear_composed(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -35,15 +37,15 @@ class Linear(Op):
         self.x = x if self.needs[1] else None
         self.weight = weight if self.needs[0] else None
         self.shape = x.shape
-        y = x.reshape(-1, x.shape[-1]) @ weight.T  # (n, out)
+        y = product(x.reshape(-1, x.shape[-1]), weight.T)  # (n, out)
         if bias:
             y += bias[0]
         return y.reshape(*x.shape[:-1], weight.shape[0])
 
     def backward(self, dy):
         rows = dy.reshape(-1, dy.shape[-1])  # (n, out)
-        dx = (rows @ self.weight).reshape(self.shape) if self.needs[0] else None
-        dweight = rows.T @ self.x.reshape(-1, self.shape[-1]) if self.needs[1] else None
+        dx = product(rows, self.weight).reshape(self.shape) if self.needs[0] else None
+        dweight = product(rows.T, self.x.reshape(-1, self.shape[-1])) if self.needs[1] else None
         if len(self.needs) == 2:
             return dx, dweight
         return dx, dweight, _sum_rows(rows) if self.needs[2] else None
@@ -51,7 +53,7 @@ class Linear(Op):
 
 def _sum_rows(rows):
     """Σ_n rows (n, out), as a product with ones: BLAS adds up faster than `sum` does."""
-    return namespace(rows).ones(len(rows), rows.dtype) @ rows  # (out,)
+    return product(namespace(rows).ones(len(rows), rows.dtype), rows)  # (out,)
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -59,7 +61,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
     A weight of shape (in,) gives one number for each row, (...).
     """
-    x, w = require_tensor("linear", input), require_tensor("linear", weight)
+    x, w, bias = in_low_precision(require_tensor("linear", input), require_tensor("linear", weight), bias)
     if w.ndim not in (1, 2) or x.ndim == 0 or x.shape[-1] != w.shape[-1]:
         raise RuntimeError(
             f"linear: input {shape_text(x.shape)} and weight {shape_text(w.shape)} do not fit: "

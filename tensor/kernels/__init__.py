@@ -2,6 +2,7 @@
 
 numpy_kernels   the readable reference, for NumPy and CuPy arrays: tiles that stay in the cache, `out=` for fresh arrays
 numba_kernels   compiled, one pass over each row, on all cores; for float32 and float64 on the CPU
+float16         those of float32, for float16 arrays on the CPU
 cuda_kernels    CUDA C (cuda/*.cu), compiled by CuPy; for float16, float32 and float64 on a GPU
 
 `kernels(x)` picks one for the array x. On the CPU it is numba's where Numba works (the extra `fast` installs it), else
@@ -42,6 +43,8 @@ def kernels(x) -> types.ModuleType:
     if not _chosen:
         use_kernels(None)
     if isinstance(x, np.ndarray):
+        if x.dtype.char == "e":
+            return importlib.import_module("tensor.kernels.float16")
         return _chosen["cpu"] if x.dtype.char in "fd" else numpy_kernels
     return _chosen["cuda"] if x.dtype.char in "efd" else numpy_kernels
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from tensor.checks import require_tensor, shape_text
 from tensor.ops.arithmetic import mul
+from tensor.ops.autocast import in_low_precision
 from tensor.ops.diagonal import diagonal
 from tensor.ops.matmul import matmul
 from tensor.ops.reduce import sum
@@ -39,7 +40,7 @@ def einsum(equation: str, *operands) -> Tensor:
     """
     if len(operands) == 1 and isinstance(operands[0], list | tuple):
         operands = tuple(operands[0])
-    tensors = [require_tensor("einsum", x) for x in operands]
+    tensors = in_low_precision(*[require_tensor("einsum", x) for x in operands])
     if len({x.dtype for x in tensors}) > 1:
         listed = ", ".join(str(x.dtype) for x in tensors)
         raise RuntimeError(f"einsum: the operands need one dtype, got {listed}: convert with .to()")

@@ -6,8 +6,10 @@ import math
 from collections.abc import Sequence
 
 from tensor.checks import broadcast_shape, normalize_dim, normalize_dims, require_tensor, shape_text
+from tensor.kernels.float16 import product
 from tensor.op import Op
 from tensor.ops.arithmetic import add, mul
+from tensor.ops.autocast import in_low_precision
 from tensor.ops.cast import number
 from tensor.ops.diagonal import diagonal
 from tensor.ops.reduce import norm, sum
@@ -57,7 +59,7 @@ class Matmul(Op):
             a = a.reshape(math.prod(self.lead), a.shape[-1])
         self.a = a if self.needs[1] else None
         self.b = b if self.needs[0] else None
-        y = a @ b  # (..., m, n)
+        y = product(a, b)  # (..., m, n)
         return y if self.lead is None else y.reshape(*self.lead, y.shape[-1])
 
     def backward(self, dy):
@@ -65,10 +67,10 @@ class Matmul(Op):
             dy = dy.reshape(math.prod(self.lead), dy.shape[-1])
         da = db = None
         if self.needs[0]:
-            da = dy @ self.b.swapaxes(-1, -2)  # (..., m, k)
+            da = product(dy, self.b.swapaxes(-1, -2))  # (..., m, k)
             da = da if self.lead is None else da.reshape(*self.lead, da.shape[-1])
         if self.needs[1]:
-            db = self.a.swapaxes(-1, -2) @ dy  # (..., k, n)
+            db = product(self.a.swapaxes(-1, -2), dy)  # (..., k, n)
         return da, db
 
 
@@ -93,6 +95,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
 def _product(name: str, a: Tensor, b: Tensor) -> Tensor:
     """The matrix product, with `name` in its errors."""
     require_tensor(name, a), require_tensor(name, b)
+    a, b = in_low_precision(a, b)
     if a.ndim == 0 or b.ndim == 0:
         shapes = f"{shape_text(a.shape)} and {shape_text(b.shape)}"
         raise RuntimeError(f"{name}: both operands need at least 1 dim, got {shapes}; use * for a scalar")

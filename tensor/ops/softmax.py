@@ -6,6 +6,7 @@ from tensor.checks import normalize_dim
 from tensor.kernels import kernels
 from tensor.op import Op
 from tensor.ops.aliases import numpy_names
+from tensor.ops.autocast import in_full_precision
 from tensor.ops.reduce import require_floating
 from tensor.tensor import Tensor
 
@@ -47,7 +48,7 @@ class LogSoftmax(Op):
 
 
 def _apply(op, name: str, input: Tensor, dim: int, dtype) -> Tensor:
-    x = require_floating(name, input, dtype)
+    (x,) = in_full_precision(require_floating(name, input, dtype))
     dim = normalize_dim(name, dim, x.ndim)
     return op.apply(x, dim=dim) if x.ndim else op.apply(x.reshape(1), dim=0).reshape(())
 

@@ -3,22 +3,25 @@
 import contextlib
 import gc
 import math
+from functools import partial
 
 import cudasim
 import numpy as np
 import pytest
 from test_kernels import (
     CASES,
+    TOLERANCE,
     OnGPU,
+    assert_equals,
     attention,
     attention_backward,
     cross_entropy,
     draw,
     in_dtype,
-    listed,
     norm_case,
     random,
     rms_case,
+    small_cases,
 )
 
 import tensor
@@ -27,28 +30,9 @@ from tensor.kernels import cuda_attention, cuda_kernels, kernels, numpy_kernels,
 cupy = pytest.importorskip("cupy")
 
 ours = OnGPU(cuda_kernels)
+assert_equals = partial(assert_equals, ours)
 BY_ROWS = ["softmax", "softmax_backward", "log_softmax", "log_softmax_backward", "layer_norm", "layer_norm_backward"]
 BY_ROWS += ["rms_norm", "rms_norm_backward", "cross_entropy", "cross_entropy_backward"]
-TOLERANCE = {"float16": 2e-3, "float32": 3e-5, "float64": 1e-10}
-
-
-def assert_equals(name, args, definition=None, dtype="float32"):
-    """The kernel's results are those of the definition for the same arguments, rounded to `dtype`."""
-    given = in_dtype(args, dtype)
-    exact = in_dtype(given, "float64")
-    results = listed(getattr(ours, name)(*given))
-    for result, expected in zip(results, listed((definition or CASES[name][0])(*exact)), strict=True):
-        if expected is not None:
-            rtol = TOLERANCE[dtype]
-            np.testing.assert_allclose(result, expected, rtol=rtol, atol=rtol * np.abs(expected).max(initial=1))
-    return results
-
-
-def small_cases(name):
-    def elements(args):
-        return max(a.size for a in args if isinstance(a, np.ndarray))
-
-    return [args for args in CASES[name][1] if elements(args) < 10_000]
 
 
 class TestAnyOrder:
@@ -71,25 +55,6 @@ class TestAnyOrder:
             assert_equals("softmax", (draw(3, 1000), 1))
             assert_equals("layer_norm_backward", norm_case(3, 1000, True))
             assert_equals("rms_norm_backward", rms_case(3, 1000, True))
-
-
-class TestFloat16:
-    @pytest.mark.parametrize("name", CASES)
-    def test_is_computed_in_float32(self, name):
-        for args in small_cases(name):
-            results = assert_equals(name, args, dtype="float16")
-            assert results[0].dtype == "float16"
-
-    def test_what_backward_needs_of_a_row_is_kept_in_float32(self):
-        x = draw(4, 50).astype("float16")
-        assert [a.dtype for a in ours.layer_norm(x, None, None, 1e-5)] == ["float16", "float32", "float32"]
-        _, log_sum = ours.cross_entropy(x, np.zeros(4, int), np.ones(4, "float16"))
-        assert log_sum.dtype == "float32"
-
-    def test_sums_do_not_overflow(self):
-        x = np.full((2, 3000), 100, "float16")  # Σ x² is 3e7, and float16 ends at 65504
-        y, _ = ours.rms_norm(x, None, 0.0)
-        np.testing.assert_array_equal(y, np.ones_like(x))
 
 
 class TestAttention:

@@ -16,11 +16,12 @@ import pytest
 
 import tensor
 from tensor.devices import CPU, Device, is_array, move
-from tensor.kernels import CHOICES, cuda_kernels, kernels, numpy_kernels, threads, use_kernels
+from tensor.kernels import CHOICES, cuda_kernels, float16, kernels, numpy_kernels, threads, use_kernels
 from tensor.kernels.random_bits import random_bits
 from tensor.kernels.tiles import pieces
 
 RTOL = {"float32": 3e-5, "float64": 1e-10}
+TOLERANCE = {"float16": 2e-3, **RTOL}
 random = np.random.default_rng(0)
 
 
@@ -360,13 +361,56 @@ class TestEdges:
             assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
 
 
+def assert_equals(implementation, name, args, definition=None, dtype="float32"):
+    """The kernel's results are those of the definition for the same arguments, rounded to `dtype`."""
+    given = in_dtype(args, dtype)
+    exact = in_dtype(given, "float64")
+    results = listed(getattr(implementation, name)(*given))
+    for result, expected in zip(results, listed((definition or CASES[name][0])(*exact)), strict=True):
+        if expected is not None:
+            rtol = TOLERANCE[dtype]
+            np.testing.assert_allclose(result, expected, rtol=rtol, atol=rtol * np.abs(expected).max(initial=1))
+    return results
+
+
+def small_cases(name):
+    def elements(args):
+        return max(a.size for a in args if isinstance(a, np.ndarray))
+
+    return [args for args in CASES[name][1] if elements(args) < 10_000]
+
+
+class TestFloat16:
+    """On the CPU these are float32's kernels with rounded results, on a GPU kernels of their own."""
+
+    half = float16 if compare.DEVICE == "cpu" else OnGPU(cuda_kernels)
+
+    @pytest.mark.parametrize("name", CASES)
+    def test_is_computed_in_float32(self, name):
+        for args in small_cases(name):
+            results = assert_equals(self.half, name, args, dtype="float16")
+            assert results[0].dtype == "float16"
+
+    def test_what_backward_needs_of_a_row_is_kept_in_float32(self):
+        x = draw(4, 50).astype("float16")
+        assert [a.dtype for a in self.half.layer_norm(x, None, None, 1e-5)] == ["float16", "float32", "float32"]
+        _, log_sum = self.half.cross_entropy(x, np.zeros(4, int), np.ones(4, "float16"))
+        assert log_sum.dtype == "float32"
+
+    def test_sums_do_not_overflow(self):
+        x = np.full((2, 3000), 100, "float16")  # Σ x² is 3e7, and float16 ends at 65504
+        y, _ = self.half.rms_norm(x, None, 0.0)
+        np.testing.assert_array_equal(y, np.ones_like(x))
+
+
 def signatures(module):
     return {name: list(inspect.signature(getattr(module, name)).parameters) for name in module.__all__}
 
 
 def test_the_same_functions_everywhere():
     numba_kernels = pytest.importorskip("tensor.kernels.numba_kernels")
-    assert signatures(numba_kernels) == signatures(cuda_kernels) == signatures(numpy_kernels)
+    for module in (numba_kernels, cuda_kernels, float16):
+        assert signatures(module) == signatures(numpy_kernels)
     assert set(numpy_kernels.__all__) == {*CASES, "adam_step"}
 
 
@@ -474,8 +518,9 @@ def test_pieces_of_arrays_end_to_end():
 
 @of_the_cpu
 class TestChoice:
-    def test_float16_and_integers_take_numpy(self, implementation):
-        assert kernels(np.ones(1, "float16")) is numpy_kernels
+    def test_other_dtypes(self, implementation):
+        assert kernels(np.ones(1, "float16")) is float16
+        assert kernels(np.ones(1, int)) is numpy_kernels
         assert kernels(np.ones(1, "float64")) is implementation
 
     def test_environment_variable(self, monkeypatch):

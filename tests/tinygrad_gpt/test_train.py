@@ -102,8 +102,13 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_is_not_offered_for_re
 
 @pytest.mark.parametrize(
     "options",
-    [(), ("--dropout=0.2", "--gradient_accumulation_steps=2"), ("--dtype=float64", "--decay_lr=False")],
-    ids=["plain", "dropout and accumulation", "float64"],
+    [
+        (),
+        ("--dropout=0.2", "--gradient_accumulation_steps=2"),
+        ("--dtype=float64", "--decay_lr=False"),
+        ("--dtype=float16",),
+    ],
+    ids=["plain", "dropout and accumulation", "float64", "float16"],
 )
 def test_a_finished_run_that_goes_on_is_the_longer_run(options, train, tmp_path):
     options = (*options, "--lr_decay_iters=24")
