@@ -126,7 +126,7 @@ class GradScaler:
             self._growth_tracker += 1
             if self._growth_tracker == self._growth_interval:
                 self._growth_tracker = 0
-                if self._scale * self._growth_factor <= dtypes.finfo(dtypes.float32).max:
+                if self._scale * self._growth_factor <= float(dtypes.finfo(dtypes.float32).max):
                     self._scale *= self._growth_factor
         self._stage.clear()
         self._overflowed.clear()
