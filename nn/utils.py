@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable
 
@@ -61,9 +62,9 @@ def _norm(arrays: list, p: float):
         parts = [namespace(a).vdot(a, a) for a in arrays]
     else:
         parts = [(abs(a) ** p).sum() for a in arrays]
-    xp = namespace(*arrays)
-    together = xp.asarray(parts, np.float64)
-    return together.max() if p == math.inf else together.sum() ** (1 / p)
+    if p == math.inf:
+        return functools.reduce(namespace(*arrays).maximum, parts)
+    return sum(part.astype(np.float64) for part in parts) ** (1 / p)
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:

@@ -55,7 +55,7 @@ def runs(folder, text):
 
 def test_fifty_steps_have_the_losses_of_the_cpu(runs):
     assert len(runs["cpu"]) == STEPS + 2 * 3
-    assert runs["cpu"][-1] < runs["cpu"][0] - 0.3  # it learns
+    assert runs["cpu"][-1] < runs["cpu"][0] - 0.1  # it learns
     difference = np.abs(runs["cuda"] - runs["cpu"]).max()
     print(f"largest difference of a loss: {difference:.1e}")
     assert difference < 1e-4

@@ -170,6 +170,7 @@ V __ldg(const V* p) {
 
 // ---------------------------------------------------------------------- arithmetic
 
+using std::abs; // without it, abs of a float is that of an int
 using std::isfinite;
 using std::isinf;
 using std::isnan;
@@ -202,6 +203,22 @@ inline float __powf(float x, float y) { return powf(x, y); }
 inline float __fdividef(float a, float b) { return a / b; }
 inline float __frcp_rn(float x) { return 1 / x; }
 inline float __fmaf_rn(float a, float b, float c) { return fmaf(a, b, c); }
+
+// sin πx, exact where it is 0 or ±1
+inline double sinpi(double x) {
+    double turn = x - 2 * rint(x / 2), quarter = rint(2 * turn), rest = M_PI * (turn - quarter / 2);
+    switch (static_cast<int>(quarter) & 3) {
+        case 0: return sin(rest);
+        case 1: return cos(rest);
+        case 2: return -sin(rest);
+        default: return -cos(rest);
+    }
+}
+inline double cospi(double x) { return sinpi(x + 0.5); }
+inline float sinpif(float x) { return sinpi(static_cast<double>(x)); }
+inline float cospif(float x) { return cospi(static_cast<double>(x)); }
+inline float sinpi(float x) { return sinpif(x); }
+inline float cospi(float x) { return cospif(x); }
 
 inline int __popc(unsigned x) { return __builtin_popcount(x); }
 inline int __popcll(unsigned long long x) { return __builtin_popcountll(x); }
