@@ -19,6 +19,7 @@ TESTS = Path(__file__).parent
 ON_GPU = [
     "cuda",
     "tensor/test_arithmetic.py",
+    "tensor/test_maths.py",
     "tensor/test_matmul.py",
 ]
 
