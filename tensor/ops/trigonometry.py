@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from tensor.devices import namespace
 from tensor.op import Op
 from tensor.ops.arithmetic import mul
@@ -207,7 +209,8 @@ class Sinc(Op):
 
     def forward(self, x):
         self.x = x
-        return namespace(x).sinc(x)
+        y = namespace(x).sinc(x)
+        return y if namespace(x) is np else namespace(x).where(x != x, x, y)  # CuPy says 1 for NaN
 
     def backward(self, dy):
         xp, x = namespace(dy), self.x
