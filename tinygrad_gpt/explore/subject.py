@@ -18,10 +18,10 @@ from tinygrad_gpt.tokenizer import Tokenizer
 from tinygrad_gpt.trained import Trained
 
 EXAMPLE_LIMIT = 4096  # elements of an array that are kept; every array of an example has fewer
-NUMBERS = 600_000  # that a GPT's page may hold in the arrays of its graph
+NUMBERS = 300_000  # that a GPT's page may hold in the arrays of its graph
 ARRAYS_OF_A_STEP = 5
 SMALLEST_LIMIT = 64
-ATTENTION_NUMBERS = 400_000  # that it may hold in attention maps and gradient flow: three T x T matrices a head
+ATTENTION_NUMBERS = 300_000  # that it may hold in attention maps and gradient flow: three T x T matrices a head
 MOST_TOKENS = 64
 DEFAULT_TEXT = "First Citizen:\nBefore we proceed any further, hear me speak."
 
