@@ -21,6 +21,7 @@ import nn
 import tensor
 from nn import functional as F
 from tensor import Tensor
+from tensor.late_checks import require_all
 from tensor.recompute import checkpoint
 from tinygrad_gpt.decoding import Decoding
 from tinygrad_gpt.pretrained import read_gpt2, write_gpt2
@@ -215,11 +216,14 @@ class GPT(nn.Module):
             raise ValueError(f"a cache that holds {start} positions takes one more at a time, got {idx.shape[1]}")
         if length > self.config.block_size:
             raise ValueError(f"a sequence of {length} tokens is longer than the block_size, {self.config.block_size}")
-        if ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < self.config.vocab_size:
-            raise ValueError(
-                f"token ids go from {int(ids.min())} to {int(ids.max())}, "
-                f"but the model's vocab_size is {self.config.vocab_size}"
+        vocab_size = self.config.vocab_size
+
+        def error() -> ValueError:
+            return ValueError(
+                f"token ids go from {ids.min()} to {ids.max()}, but the model's vocab_size is {vocab_size}"
             )
+
+        require_all((ids >= 0) & (ids < vocab_size), error)
 
     def generate(
         self,
