@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from tensor.devices import namespace
 from tensor.kernels import threads
@@ -32,6 +35,19 @@ def in_parts(x, part: Callable[[int, int], None], length: int | None = None, ele
     length, elements = len(x) if length is None else length, x.size if elements is None else elements
     steps = elements * threads.WORTH // SHARED
     threads.run(part, threads.split(length, steps) if namespace(x) is np else [(0, length)])
+
+
+@functools.cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController().select(user_api="blas")
+
+
+def one_blas_thread(condition: bool = True) -> contextlib.AbstractContextManager:
+    """Matrix products in the block stay in the thread that asks for them: for work that threads share already.
+
+    Two threads that each ask a BLAS with two threads of its own for something wait for one another.
+    """
+    return _blas().limit(limits=1) if condition else contextlib.nullcontext()
 
 
 def pieces(lists: Sequence[tuple], start: int, stop: int) -> Iterator[list]:
