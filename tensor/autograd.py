@@ -28,7 +28,7 @@ import numpy as np
 
 from tensor import anomaly
 from tensor.devices import beside, is_array, namespace
-from tensor.modes import state
+from tensor.modes import quietly, state
 from tensor.op import Op, edge
 from tensor.tensor import Tensor, wrap
 
@@ -62,6 +62,7 @@ class _Pending:
 
     total: Any = None
     owned = False
+    missing = 0  # of a leaf: parts that have not arrived
 
     def add(self, g):
         if self.total is None:
@@ -87,20 +88,43 @@ def run_backward(
     is accumulated and the list of their gradients is returned, None where a Tensor was not reached. Without
     `leaf_hooks` the hooks of leaves do not run: what arrives is only a part of their gradient.
     """
-    with np.errstate(all="ignore"):  # 1/0 in a derivative is inf, quietly, as in PyTorch
-        return beside([roots[0].array], _run_backward)(roots, gradients, retain_graph, capture, leaf_hooks)
+    # quietly, since 1/0 in a derivative is inf, as in PyTorch
+    walk = beside([roots[0].array], _run_backward)
+    return quietly(walk, roots, gradients, retain_graph, capture, leaf_hooks)
 
 
 def _run_backward(roots, gradients, retain_graph, capture, leaf_hooks):
     start = [edge(root) for root in roots]
-    ops, leaves, pending = reachable(start)
-    for (source, nr, _, _), g in zip(start, gradients, strict=True):
-        pending[id(source)][nr].add(g)
+    ops, _, pending = reachable(start)
     wanted = {}  # (id of source, output number) -> gradient
     for x in capture:
         source, nr, _, _ = edge(x)
         wanted[id(source), nr] = None
 
+    def hand_on(targets, grads: list) -> None:
+        """Give each target its gradient; a leaf that misses no more is done, so its buffer is free for others."""
+        whole = []
+        for i, target in enumerate(targets):
+            if target is None:
+                continue
+            source, nr, _, _ = target
+            slot = pending[id(source)][nr]
+            slot.add(grads[i])
+            grads[i] = None  # from here on the slot's alone
+            if isinstance(source, Tensor):
+                slot.missing -= 1
+                if slot.missing == 0:
+                    whole.append((source, slot))
+        for leaf, slot in whole:
+            for hook in (leaf._hooks or ()) if leaf_hooks else ():
+                _run_hook(hook, slot)
+            if (id(leaf), 0) in wanted:
+                wanted[id(leaf), 0] = slot.total
+            elif not capture:
+                _accumulate(leaf, slot)
+            slot.total = None
+
+    hand_on(start, list(gradients))
     for op in ops:
         dys = _output_gradients(op, pending.pop(id(op)))
         if wanted:
@@ -109,20 +133,10 @@ def _run_backward(roots, gradients, retain_graph, capture, leaf_hooks):
                     wanted[id(op), nr] = dy
         if op.saved:
             _check_versions(op)
-        for target, g in zip(op.edges, _input_gradients(op, dys), strict=True):
-            if target is not None:
-                pending[id(target[0])][target[1]].add(g)
+        targets, grads = op.edges, _input_gradients(op, dys)
         if not retain_graph:
             _free(op)
-
-    for leaf in leaves:
-        (slot,) = pending[id(leaf)]
-        for hook in (leaf._hooks or ()) if leaf_hooks else ():
-            _run_hook(hook, slot)
-        if (id(leaf), 0) in wanted:
-            wanted[id(leaf), 0] = slot.total
-        elif not capture:
-            _accumulate(leaf, slot)
+        hand_on(targets, grads)
     return [wanted[id(source), nr] for source, nr, _, _ in map(edge, capture)]
 
 
@@ -132,11 +146,13 @@ def reachable(start) -> tuple[list[Op], list[Tensor], dict[int, list[_Pending]]]
     stack = [e[0] for e in start]
     while stack:
         source = stack.pop()
-        if id(source) in pending:
-            continue
         if isinstance(source, Tensor):
-            pending[id(source)] = [_Pending()]
-            leaves.append(source)
+            if id(source) not in pending:
+                pending[id(source)] = [_Pending()]
+                leaves.append(source)
+            pending[id(source)][0].missing += 1
+            continue
+        if id(source) in pending:
             continue
         if source.edges is None:
             raise RuntimeError(

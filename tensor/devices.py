@@ -105,7 +105,12 @@ def cupy_module() -> types.ModuleType:
 
 def is_array(value) -> bool:
     """Is `value` a raw NumPy or CuPy array (not a Tensor, not a NumPy scalar)?"""
-    return isinstance(value, np.ndarray) or type(value).__module__.partition(".")[0] == "cupy"
+    return isinstance(value, np.ndarray) or _is_from_cupy(type(value))
+
+
+@functools.cache
+def _is_from_cupy(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] == "cupy"
 
 
 def namespace(*values) -> types.ModuleType:

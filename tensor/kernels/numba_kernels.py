@@ -44,11 +44,11 @@ __all__ = [
 
 def _along(kernel, axis: int, *arrays):
     """Run kernel(*arrays, result, start, stop) on rows that lie along `axis`; returns the result."""
-    moved = [np.ascontiguousarray(np.moveaxis(a, axis, -1)) for a in arrays]
+    moved = [np.ascontiguousarray(a.swapaxes(axis, -1)) for a in arrays]
     out = np.empty_like(moved[0])
     if out.size:
         _over_rows(kernel, *[a.reshape(-1, a.shape[-1]) for a in (*moved, out)])
-    return np.moveaxis(out, -1, axis)
+    return out.swapaxes(axis, -1)
 
 
 def _over_rows(kernel, first, *rest) -> None:

@@ -122,8 +122,8 @@ def _elementwise(tile_function, x, *others):
     return y
 
 
-def _sigmoid_2u(x, out) -> None:
-    """σ(2u) = 1 / (1 + exp(−2u)): tanh through the exponential, which NumPy computes faster."""
+def _one_plus_exp(x, out) -> None:
+    """1 + exp(−2u), of which σ(2u) is the reciprocal: tanh through the exponential, which NumPy computes faster."""
     xp = namespace(x)
     xp.multiply(x, x, out=out)
     out *= -2 * TANH_SCALE * TANH_CUBIC
@@ -131,17 +131,17 @@ def _sigmoid_2u(x, out) -> None:
     out *= x  # −2u
     xp.exp(out, out=out)
     out += 1
-    xp.reciprocal(out, out=out)
 
 
 def _gelu_tanh(x, out, scratch) -> None:
-    _sigmoid_2u(x, out)
-    out *= x
+    _one_plus_exp(x, out)
+    namespace(x).divide(x, out, out=out)
 
 
 def _gelu_tanh_backward(x, dy, out, scratch) -> None:
     xp = namespace(x)
-    _sigmoid_2u(x, out)  # s
+    _one_plus_exp(x, out)
+    xp.reciprocal(out, out=out)  # s
     xp.multiply(x, x, out=scratch)
     scratch *= 6 * TANH_SCALE * TANH_CUBIC
     scratch += 2 * TANH_SCALE

@@ -64,6 +64,8 @@ def split(length: int, steps: int) -> list[tuple[int, int]]:
 
 def run(function: Callable[..., None], parts: list[tuple]) -> None:
     """Call function(*part) for every part, each in a thread of its own, the first one here."""
+    if len(parts) == 1:
+        return function(*parts[0])
     answers: SimpleQueue = SimpleQueue()
     while len(_workers) < len(parts) - 1:
         with _starting:
