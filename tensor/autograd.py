@@ -24,8 +24,6 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
-
 from tensor import anomaly
 from tensor.devices import beside, is_array, namespace
 from tensor.modes import quietly, state

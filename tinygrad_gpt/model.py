@@ -98,10 +98,8 @@ class CausalSelfAttention(nn.Module):
 
     def forward(self, x: Tensor, cache: KVCache | None = None) -> Tensor:
         B, T, C = x.shape
-        q, k, v = self.c_attn(x).split(C, dim=2)  # 3 x (B, T, C)
-        q = q.view(B, T, self.n_head, C // self.n_head).transpose(1, 2)  # (B, nh, T, hs)
-        k = k.view(B, T, self.n_head, C // self.n_head).transpose(1, 2)  # (B, nh, T, hs)
-        v = v.view(B, T, self.n_head, C // self.n_head).transpose(1, 2)  # (B, nh, T, hs)
+        heads = self.c_attn(x).view(B, T, 3 * self.n_head, C // self.n_head)  # those of q, then of k, then of v
+        q, k, v = heads.transpose(1, 2).split(self.n_head, dim=1)  # 3 x (B, nh, T, hs)
         if cache is not None:
             k, v = cache.extend(self.block, k, v)  # (B, nh, S, hs)
         # softmax(q kᵀ / √hs) v, where a position may not look ahead; a single one, the last, has nothing ahead

@@ -1,6 +1,6 @@
 """Attention as plain NumPy: the part of numpy_kernels whose rows look at one another.
 
-Each pass over the scores costs time: there are T / D times as many as numbers in q, k and v. So `scale` is applied to q,
+Each pass over the scores costs time: there are T / D times as many as numbers in q. So `scale` is applied to q,
 sums are products with ones (BLAS is faster than `sum`), and what backward takes off each score of a row rides along
 in the matrix product as one more channel:
 
