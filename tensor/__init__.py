@@ -1,11 +1,5 @@
 """tensor: an N-dimensional Tensor with reverse-mode autograd, in PyTorch's spelling (`import tensor as torch`)."""
 
-import os
-
-# OpenBLAS's threads wait for more work by spinning, 2^26 ticks unless told otherwise, on cores that kernels could use
-# meanwhile: 2^18 ticks are a tenth of a millisecond. It asks when NumPy is first imported, so this comes before.
-os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "18")
-
 from math import e, inf, nan, pi
 
 from tensor import amp as amp
