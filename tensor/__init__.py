@@ -16,6 +16,7 @@ from tensor.dtypes import bool_ as bool
 from tensor.dtypes import float32 as float
 from tensor.dtypes import int32 as int
 from tensor.gradcheck import *
+from tensor.matmul_precision import *
 from tensor.modes import (
     detect_anomaly,
     enable_grad,
