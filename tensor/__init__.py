@@ -2,6 +2,9 @@
 
 from math import e, inf, nan, pi
 
+from tensor import blas as blas  # before anything that imports NumPy
+
+# isort: split
 from tensor import amp as amp
 from tensor import cuda as cuda
 from tensor import methods as methods

@@ -507,6 +507,59 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         assert threads._count() == count
 
 
+WHEN_NUMPY_IS_LOADED = """
+import os, sys
+
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "numpy":
+            print(os.environ.get("OPENBLAS_THREAD_TIMEOUT"))
+
+sys.meta_path.insert(0, Watch())
+import tinygrad_gpt.cli
+"""
+
+
+@pytest.mark.parametrize(("asked", "found"), [(None, "16"), ("20", "20")])
+def test_openblas_learns_how_to_wait_before_it_is_loaded(asked, found, monkeypatch):
+    monkeypatch.delenv("OPENBLAS_THREAD_TIMEOUT", raising=False)
+    if asked:
+        monkeypatch.setenv("OPENBLAS_THREAD_TIMEOUT", asked)
+    assert run_python(WHEN_NUMPY_IS_LOADED).stdout.split() == [found]
+
+
+FIRST_KERNEL = """
+import numpy as np
+from tensor.kernels import kernels
+print(kernels(np.ones(1)).__name__.rpartition(".")[2])
+"""
+
+
+class TestCompiling:
+    def test_happens_once_and_is_announced(self, tmp_path, monkeypatch):
+        pytest.importorskip("numba")
+        monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+        monkeypatch.delenv("TENSOR_KERNELS", raising=False)
+        first, again = run_python(FIRST_KERNEL), run_python(FIRST_KERNEL)
+        assert first.stdout.split() == again.stdout.split() == ["numba_kernels"]
+        assert first.stderr == "tensor: compiling the fast kernels; this takes some seconds, once\n"
+        assert again.stderr == "", "the second process did not find the cache of the first"
+
+    def test_what_cannot_be_compiled_gives_way_to_numpy(self, monkeypatch):
+        pytest.importorskip("numba")
+        monkeypatch.delenv("TENSOR_KERNELS", raising=False)
+        broken = "import numba\ndef fail(*a, **k): raise TypeError('no such Python')\nnumba.njit = fail\n"
+        result = run_python(broken + FIRST_KERNEL)
+        assert result.stdout.split() == ["numpy_kernels"]
+        assert result.stderr == (
+            "tensor: NumPy's kernels, the slower ones, as Numba does not work here (TypeError: no such Python)\n"
+        )
+
+
+def run_python(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+
 def test_pieces_of_arrays_end_to_end():
     lists = [(np.arange(4), None), (np.arange(0), None), (np.arange(3), np.arange(10, 13))]
     whole = [[None if a is None else a.tolist() for a in arrays] for arrays in pieces(lists, 0, 7)]
