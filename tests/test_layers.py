@@ -69,12 +69,6 @@ def run_python(tmp_path_factory):
     return run
 
 
-def test_import_tensor_is_quick(run_python):
-    """Under 0.2 s beyond NumPy's own import: the best of several runs, since other work only slows them."""
-    code = "import time, numpy; start = time.perf_counter(); import tensor; print(time.perf_counter() - start)"
-    assert min(float(run_python(code)) for _ in range(5)) < 0.2
-
-
 @pytest.mark.parametrize("package", ["torch", "cupy", "numba", "scipy", "hypothesis", "nn"])
 def test_import_tensor_brings_in_no(run_python, package):
     assert run_python(f"import sys, tensor; print({package!r} in sys.modules)").strip() == "False"
