@@ -18,9 +18,17 @@ torch.set_num_threads(1)
 TESTS = Path(__file__).parent
 ON_GPU = [
     "cuda",
+    "nn/test_functional.py",
     "tensor/test_arithmetic.py",
+    "tensor/test_compare.py",
+    "tensor/test_diagonal.py",
+    "tensor/test_einsum.py",
+    "tensor/test_join.py",
+    "tensor/test_kernels.py",
     "tensor/test_maths.py",
     "tensor/test_matmul.py",
+    "tensor/test_scan.py",
+    "tensor/test_shape.py",
 ]
 
 

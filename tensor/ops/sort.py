@@ -74,7 +74,7 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     if 0 < k < lines.shape[-1] // 8:  # first the k best in any order, then only these in order
         near = xp.argpartition(lines, -k if largest else k - 1, axis=-1)
         near = near[..., -k:] if largest else near[..., :k]
-        near.sort(axis=-1)
+        near = xp.sort(near, axis=-1)
         best = order(xp.take_along_axis(lines, near, axis=-1), -1, largest)
         index = xp.take_along_axis(near, best, axis=-1)
     else:
