@@ -105,7 +105,7 @@ def cupy_module() -> types.ModuleType:
 
 def is_array(value) -> bool:
     """Is `value` a raw NumPy or CuPy array (not a Tensor, not a NumPy scalar)?"""
-    return isinstance(value, np.ndarray) or _is_from_cupy(type(value))
+    return isinstance(value, np.ndarray) or _is_from_cupy(type(value))  # type: ignore[arg-type] # a class is hashable
 
 
 @functools.cache

@@ -233,7 +233,7 @@ def normal(mean, std=1.0, size=None, *, generator=None, dtype=None, device=None,
 def bernoulli(input: Tensor, p: float | None = None, *, generator=None) -> Tensor:
     """1 with the probability that each element of input (or p, for all) says, else 0; in input's dtype."""
     x = input.array
-    return wrap((_uniform_for(x, generator) < (x if p is None else p)).astype(x.dtype))
+    return wrap(namespace(x).asarray(_uniform_for(x, generator) < (x if p is None else p), x.dtype))
 
 
 def _uniform_for(array, generator):

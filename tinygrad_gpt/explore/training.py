@@ -37,7 +37,7 @@ def one_step(run_dir: Path) -> dict:
     config = replace(config, out_dir=str(run_dir), init_from="resume", eval_only=True)  # a finished run opens too
     run = resumed_run(config)
     before = {name: p.detach().cpu().numpy().copy() for name, p in run.model.named_parameters() if p.requires_grad}
-    loss = take_step(run, learning_rate(run.config, min(run.iteration, run.config.max_iters - 1)))
+    loss, _ = take_step(run, learning_rate(run.config, min(run.iteration, run.config.max_iters - 1)))
     rows = []
     for name, parameter in run.model.named_parameters():
         if name in before and parameter.grad is not None:
@@ -50,4 +50,4 @@ def one_step(run_dir: Path) -> dict:
                     "ratio": float(np.linalg.norm(update) / weight) if weight else None,
                 }
             )
-    return {"iter": run.iteration, "loss": loss, "parameters": rows}
+    return {"iter": run.iteration, "loss": loss.item(), "parameters": rows}

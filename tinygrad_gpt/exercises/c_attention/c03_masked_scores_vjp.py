@@ -36,7 +36,7 @@ HINTS = [
 ]
 READ = [
     Read("nn/functional/attention.py", "attention_composed", "where the mask stands: before the softmax"),
-    Read("tensor/kernels/numpy_attention.py", "_hide_future", "a mask that is never made as a whole"),
+    Read("tensor/kernels/numpy_attention.py", "score_tiles", "a mask that is never made as a whole"),
 ]
 MISTAKES = [
     Mistake(
