@@ -50,4 +50,4 @@ def one_step(run_dir: Path) -> dict:
                     "ratio": float(np.linalg.norm(update) / weight) if weight else None,
                 }
             )
-    return {"iter": run.iteration, "loss": loss.item(), "parameters": rows}
+    return {"iter": run.iteration, "loss": None if loss is None else loss.item(), "parameters": rows}
