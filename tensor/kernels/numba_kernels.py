@@ -12,32 +12,13 @@ import math
 import numpy as np
 
 from tensor.kernels import numba_loops as loops
-from tensor.kernels import threads
-from tensor.kernels.numba_attention import attention, attention_backward
+from tensor.kernels import numpy_kernels, threads
+from tensor.kernels.numba_attention import attention as attention
+from tensor.kernels.numba_attention import attention_backward as attention_backward
 from tensor.kernels.random_bits import threshold, words
 from tensor.kernels.tiles import pieces
 
-__all__ = [
-    "adam_step",
-    "attention",
-    "attention_backward",
-    "cross_entropy",
-    "cross_entropy_backward",
-    "dropout",
-    "embedding_backward",
-    "gelu_erf",
-    "gelu_erf_backward",
-    "gelu_tanh",
-    "gelu_tanh_backward",
-    "layer_norm",
-    "layer_norm_backward",
-    "log_softmax",
-    "log_softmax_backward",
-    "rms_norm",
-    "rms_norm_backward",
-    "softmax",
-    "softmax_backward",
-]
+__all__ = numpy_kernels.__all__
 
 # ---------------------------------------------------------------------- softmax
 
