@@ -36,7 +36,7 @@ def files(tmp_path, text_file):
         ("train --learning_rate=fast", "--learning_rate should be a number, got 'fast'."),
         ("train --learning_rate=inf", "--learning_rate should be a number, got 'inf'."),
         ("train --decay_lr=maybe", "--decay_lr should be True or False, got 'maybe'."),
-        ("train --dtype=float16", "--dtype should be one of float32, float64, got 'float16'."),
+        ("train --dtype=float8", "--dtype should be one of float32, float64, float16, got 'float8'."),
         ("train --n_layer", "Option '--n_layer' requires an argument."),
         ("train --n_head=3", "n_embd (128) must be a multiple of n_head (3)"),
         ("train --max_iters=0", "max_iters must be at least 1, got 0."),
@@ -165,7 +165,7 @@ def test_help_of_train_shows_the_presets_own_defaults(here):
     ):
         lines = here("train", *preset, "--help").stdout
         assert re.search(rf"--n_embd INT +Channels\.\s+\[default: {channels}\]", lines)
-        assert f"[default: {folder}]" in lines
+        assert f"[default:{folder}]" in re.sub(r"\s+", "", lines)  # wherever the lines are broken
 
 
 def test_the_start_loads_nothing_that_is_slow(environment):
