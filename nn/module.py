@@ -56,13 +56,14 @@ class Module:
         raise TypeError(f"{type(self).__name__} has no forward: define `forward(self, ...)`")
 
     def __call__(self, *args, **kwargs):
-        if state.recorder is None:
-            return self._run(*args, **kwargs)
-        with state.recorder.module(self):  # whoever watches wants to know which module an op ran in
-            return self._run(*args, **kwargs)
+        if state.recorder is not None:
+            with state.recorder.module(self):  # whoever watches wants to know which module an op ran in
+                return self._between_hooks(*args, **kwargs)
+        if self._pre_hooks or self._hooks:
+            return self._between_hooks(*args, **kwargs)
+        return self.forward(*args, **kwargs)
 
-    def _run(self, *args, **kwargs):
-        """`forward` between its hooks."""
+    def _between_hooks(self, *args, **kwargs):
         for pre_hook in list(self._pre_hooks.values()):
             changed = pre_hook(self, args)
             if changed is not None:
@@ -116,10 +117,11 @@ class Module:
             fields[name] = value
 
     def __getattr__(self, name: str) -> Any:  # reached only where ordinary lookup found nothing
-        for kind in ("_parameters", "_buffers", "_modules"):
-            members = vars(self).get(kind, {})
-            if name in members:
-                return members[name]
+        fields = self.__dict__
+        if "_modules" in fields:  # else super().__init__() was not called
+            for members in (fields["_parameters"], fields["_modules"], fields["_buffers"]):
+                if name in members:
+                    return members[name]
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     def __delattr__(self, name: str) -> None:
@@ -194,8 +196,16 @@ class Module:
                 yield from child._walk(_join(prefix, name), seen)
 
     def modules(self) -> Iterator[Module]:
-        """This module and all below it, each once."""
-        return (module for _, module in self.named_modules())
+        """This module and all below it, parents first; each once."""
+        found: dict[Module, None] = {}
+        self._collect(found)
+        return iter(found)
+
+    def _collect(self, found: dict[Module, None]) -> None:
+        found[self] = None
+        for child in self._modules.values():
+            if child is not None and child not in found:
+                child._collect(found)
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """(name, module) of the direct submodules, each once."""
@@ -226,8 +236,9 @@ class Module:
         return self._members("_parameters", prefix, recurse, remove_duplicate)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
-        """All parameters, each once."""
-        return (parameter for _, parameter in self.named_parameters(recurse=recurse))
+        """All parameters, each once, in the order of `named_parameters`."""
+        modules = self.modules() if recurse else [self]
+        return iter({p: None for module in modules for p in module._parameters.values() if p is not None})
 
     def named_buffers(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True

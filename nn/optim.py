@@ -7,6 +7,7 @@ Parameters come as an iterable, or in groups with hyper-parameters of their own:
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ from nn.module import clear_gradients
 from tensor import Tensor, no_grad
 from tensor.devices import namespace
 from tensor.kernels import kernels
-from tensor.tensor import as_array, wrap
+from tensor.tensor import as_array, mark_all_written, wrap
 
 
 class Optimizer:
@@ -86,8 +87,7 @@ class Optimizer:
         for group in self.param_groups:
             params = [p for p in group["params"] if p.grad is not None]
             self.update_all(params, [p.grad.array for p in params], group)
-            for p in params:
-                p.mark_written()
+            mark_all_written(params)
         return loss
 
     def update_all(self, params: list[Tensor], gradients: list, group: dict[str, Any]) -> None:
@@ -238,24 +238,23 @@ class Adam(Optimizer):
             self.require(0 <= beta < 1, f"betas[{i}]", beta, "at least 0 and below 1")
 
     def update_all(self, params, gradients, group):
-        together: dict[tuple, list] = {}  # arrays that one call of the kernel can take, by what it must know of them
+        # The arrays that one call of the kernel can take, by what it must know of them.
+        together: defaultdict[tuple, list] = defaultdict(list)
         transposed = []  # (array, its values in order)
         for p, g in zip(params, gradients, strict=True):
-            xp = namespace(p.array)
-            state = self.state.setdefault(p, {})
+            state = self.state.get(p)
             if not state:
-                state["step"] = 0
-                for key in ("exp_avg", "exp_avg_sq", *["max_exp_avg_sq"] * group["amsgrad"]):
-                    state[key] = xp.zeros(p.shape, p.dtype)
+                state = self.state[p] = self._first_state(p, group["amsgrad"])
             state["step"] += 1
-            values = xp.ascontiguousarray(p.array)  # p.array itself, unless that is a transposed view
-            if values is not p.array:
+            values, g = p.array, -g if group["maximize"] else g
+            if not (values.flags.c_contiguous and g.flags.c_contiguous):
+                xp = namespace(values)
+                values, g = xp.ascontiguousarray(values), xp.ascontiguousarray(g)
                 transposed.append((p.array, values))
-            gradient = xp.ascontiguousarray(-g if group["maximize"] else g)
-            arrays = (values, gradient, state["exp_avg"], state["exp_avg_sq"])
-            largest = state["max_exp_avg_sq"].reshape(-1) if group["amsgrad"] else None
-            flat = (*[a.reshape(-1) for a in arrays], largest)
-            together.setdefault((xp, p.dtype, state["step"]), []).append(flat)
+            arrays = [values, g, state["exp_avg"], state["exp_avg_sq"]]
+            flat = [a if a.ndim == 1 else a.reshape(-1) for a in arrays]
+            flat.append(state["max_exp_avg_sq"].reshape(-1) if group["amsgrad"] else None)
+            together[type(values), values.dtype, state["step"]].append(flat)
         (beta1, beta2), decay = group["betas"], group["weight_decay"]
         for (_, _, step), parameters in together.items():
             kernels(parameters[0][0]).adam_step(
@@ -269,7 +268,12 @@ class Adam(Optimizer):
                 step=step,
             )
         for array, values in transposed:
-            array[...] = values.reshape(array.shape)
+            if array is not values:
+                array[...] = values.reshape(array.shape)
+
+    def _first_state(self, p: Tensor, amsgrad: bool) -> dict[str, Any]:
+        names = ("exp_avg", "exp_avg_sq", *["max_exp_avg_sq"] * amsgrad)
+        return {"step": 0} | {name: namespace(p.array).zeros(p.shape, p.dtype) for name in names}
 
 
 class AdamW(Adam):

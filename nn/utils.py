@@ -12,7 +12,7 @@ import tensor
 from tensor import Tensor, no_grad
 from tensor.devices import namespace
 from tensor.inplace import assign
-from tensor.tensor import wrap
+from tensor.tensor import mark_all_written, wrap
 
 
 def _gradients(parameters: Tensor | Iterable[Tensor]) -> list:
@@ -37,11 +37,11 @@ def clip_grad_norm_(
         return _clip_without_waiting(gradients, norm, max_norm)
     if error_if_nonfinite and not math.isfinite(norm):
         raise RuntimeError(f"clip_grad_norm_: the norm of the gradients is {norm}: a gradient holds inf or NaN")
-    factor = max_norm / (norm + 1e-6)
+    factor = float(max_norm / (norm + 1e-6))  # a number of Python's is multiplied in the gradient's own precision
     if not factor >= 1:
         for g in gradients:
             g.array *= factor
-            g.mark_written()
+        mark_all_written(gradients)
     return wrap(xp.asarray(norm, gradients[0].dtype))
 
 
@@ -50,28 +50,28 @@ def _clip_without_waiting(gradients: list[Tensor], norm, max_norm: float) -> Ten
     factor = namespace(norm).minimum(max_norm / (norm + 1e-6), 1)
     for g in gradients:
         g.array *= factor.astype(g.dtype)
-        g.mark_written()
+    mark_all_written(gradients)
     return wrap(norm.astype(gradients[0].dtype))
 
 
 def _norm(arrays: list, p: float):
     """The norm in float64: a number, or for arrays on a GPU an array () there."""
+    xp = namespace(arrays[0])
     if p == math.inf:
-        parts = [abs(a).max() for a in arrays if a.size]
-    elif p == 2:
-        parts = [namespace(a).vdot(a, a) for a in arrays]
+        return functools.reduce(xp.maximum, [abs(a).max() for a in arrays if a.size])
+    if p == 2:
+        parts = [xp.vdot(a, a) for a in arrays]
     else:
         parts = [(abs(a) ** p).sum() for a in arrays]
-    if p == math.inf:
-        return functools.reduce(namespace(*arrays).maximum, parts)
-    return sum(part.astype(np.float64) for part in parts) ** (1 / p)
+    return xp.array(parts).sum(dtype=np.float64) ** (1 / p)
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
     """Clamp every element of every gradient to [−clip_value, clip_value]."""
-    for g in _gradients(parameters):
+    gradients = _gradients(parameters)
+    for g in gradients:
         namespace(g.array).clip(g.array, -clip_value, clip_value, out=g.array)
-        g.mark_written()
+    mark_all_written(gradients)
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:

@@ -50,13 +50,16 @@ def one_blas_thread(condition: bool = True) -> contextlib.AbstractContextManager
     return _blas().limit(limits=1) if condition else contextlib.nullcontext()
 
 
-def pieces(lists: Sequence[tuple], start: int, stop: int) -> Iterator[list]:
-    """What lies in [start, stop) when tuples of flat arrays (or None), each tuple of one size, stand end to end.
+def pieces(lists: Sequence[Sequence], start: int, stop: int) -> Iterator[Sequence]:
+    """What lies in [start, stop) when groups of flat arrays (or None), each group of one size, stand end to end.
 
-    Yields a list of slices for each tuple that has something there.
+    Yields the arrays, or slices of them, of each group that has something there.
     """
     for arrays in lists:
         size = arrays[0].size
-        if start < size and stop > 0 and size:
+        if start <= 0 and size <= stop:
+            if size:
+                yield arrays
+        elif start < size and stop > 0:
             yield [None if a is None else a[max(start, 0) : stop] for a in arrays]
         start, stop = start - size, stop - size
