@@ -13,7 +13,7 @@ import tensor
 from nn import functional as F
 from nn.functional.attention import Attention
 from tensor.modes import state
-from tinygrad_gpt.explore.collect import encode
+from tinygrad_gpt.explore.collect import decode, encode
 from tinygrad_gpt.model import GPT
 
 
@@ -97,7 +97,19 @@ def attention_data(model: GPT, tokens: np.ndarray, words: list[str]) -> dict:
         "layers": p.shape[0],
         "heads": p.shape[1],
         "losses": losses.tolist(),
-        "p": encode(p),
-        "dk": encode(dk),
-        "dv": encode(dv),
+        "p": encode_maps(p),
+        "dk": encode_maps(dk),
+        "dv": encode_maps(dv),
     }
+
+
+def encode_maps(x: np.ndarray) -> str:
+    """(layers, nh, T, T) without what lies right of the diagonal: there is no looking ahead, so that is 0."""
+    return encode(x[:, :, *np.tril_indices(x.shape[-1])])
+
+
+def decode_maps(text: str, layers: int, heads: int, T: int) -> np.ndarray:
+    """What `encode_maps` wrote, (layers, heads, T, T)."""
+    x = np.zeros((layers, heads, T, T), np.float32)
+    x[:, :, *np.tril_indices(T)] = decode(text).reshape(layers, heads, -1)
+    return x

@@ -28,6 +28,7 @@ class Collector:
         self.explanation = explanation
         self.arrays: list[dict] = []
         self.calls: list[dict] = []
+        self.places: dict[tuple[str, int], dict] = {}  # by file and line; the steps of all layers share a few
         self._numbers: dict[int, int] = {}  # id of a Snapshot or a ModuleCall -> its number
 
     def data(self) -> dict:
@@ -43,6 +44,7 @@ class Collector:
             "axes": axes,
             "calls": self.calls,
             "steps": steps,
+            "places": list(self.places.values()),
             "leaves": leaves,
             "ops": {op.__name__: _op(op) for op in sorted(ops, key=lambda op: op.__name__)},
             "arrays": self.arrays,
@@ -52,9 +54,9 @@ class Collector:
         return {
             "name": step.name,
             "call": self._call(step.module),
-            "where": _place(step.file, step.line),
+            "where": self._place(step.file, step.line),
             "settings": ", ".join(f"{name}={_brief(value)}" for name, value in step.settings.items()),
-            "milliseconds": [step.forward_seconds * 1e3, step.backward_seconds * 1e3],
+            "milliseconds": [_rounded(step.forward_seconds * 1e3), _rounded(step.backward_seconds * 1e3)],
             "inputs": [self._input(step, i) for i in range(len(step.inputs)) if step.inputs[i] is not None],
             "outputs": [
                 {"shape": self._shape(y), "value": self._array(y), "grad": self._array(_at(step.output_grads, nr))}
@@ -65,7 +67,8 @@ class Collector:
     def _input(self, step: Step, i: int) -> dict:
         value, source = step.inputs[i], step.sources[i]
         assert value is not None
-        given: dict = {"shape": self._shape(value), "grad": self._array(_at(step.input_grads, i)), "from": None}
+        given: dict = {"name": _input_name(step.op, i), "shape": self._shape(value)}
+        given |= {"grad": self._array(_at(step.input_grads, i)), "from": None}
         if source is None:
             given |= {"label": self.explanation.source(step, i), "value": self._array(value)}
         elif isinstance(source[0], Leaf):
@@ -91,14 +94,19 @@ class Collector:
                     "shape": list(array.shape),
                     "axes": [self.explanation.axis(size) for size in array.shape],
                     "kept": list(array.values.shape),
-                    "norm": _finite(array.norm),
-                    "mean": _finite(array.mean),
-                    "low": _finite(array.low),
-                    "high": _finite(array.high),
+                    "norm": _rounded(array.norm),
+                    "mean": _rounded(array.mean),
+                    "low": _rounded(array.low),
+                    "high": _rounded(array.high),
                     "values": encode(array.values),
                 }
             )
         return self._numbers[id(array)]
+
+    def _place(self, file: str, line: int) -> int:
+        if (file, line) not in self.places:
+            self.places[file, line] = _place(file, line)
+        return list(self.places).index((file, line))
 
     def _call(self, call: ModuleCall | None) -> int | None:
         if call is None:
@@ -121,9 +129,9 @@ def decode(text: str) -> np.ndarray:
     return np.frombuffer(base64.b64decode(text), dtype="<f4")
 
 
-def _finite(value: float) -> float | str:
-    """JSON has no word for NaN and the infinities."""
-    return value if math.isfinite(value) else str(value)
+def _rounded(value: float) -> float | str:
+    """To six digits, of which the page shows four. JSON has no word for NaN and the infinities."""
+    return float(f"{value:.6g}") if math.isfinite(value) else str(value)
 
 
 def _at(values: list, i: int):
@@ -132,6 +140,15 @@ def _at(values: list, i: int):
 
 def _brief(value) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _input_name(op: type[Op], i: int) -> str:
+    """What `forward` calls its input number `i`: q, k and v in the formula are those in the code."""
+    plain = [p for p in inspect.signature(op.forward).parameters.values() if p.kind is not p.KEYWORD_ONLY][1:]
+    several = plain[-1].kind is plain[-1].VAR_POSITIONAL
+    if i < len(plain) - several:
+        return plain[i].name
+    return f"{plain[-1].name}[{i - len(plain) + 1}]"  # of *xs
 
 
 def _place(file: str, line: int) -> dict:

@@ -111,7 +111,7 @@ def _mlp() -> Example:
 def _block() -> Example:
     x = tensor.randn(1, 5, 8, requires_grad=True)
     config = GPTConfig(block_size=5, vocab_size=2, n_layer=1, n_head=2, n_embd=8)
-    axes = {"T": 5, "C": 8, "3C": 24, "4C": 32, "nh": 2, "hs": 4}
+    axes = {"T": 5, "C": 8, "3C": 24, "4C": 32, "nh": 2, "3nh": 6, "hs": 4}
     return Example("A block of a GPT", Block(config, 0), {"x": x}, _distance_to(x), axes)
 
 

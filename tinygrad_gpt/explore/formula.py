@@ -44,9 +44,14 @@ ACCENTS = {"\u0302": r"\hat", "\u0304": r"\bar"}
 
 
 def mathml(vjp: str) -> list[str]:
-    """One <math> element for each part of a formula that ";" separates."""
+    """One <math> element for each line of a formula."""
     convert = require_extra("latex2mathml.converter").convert
-    return [convert(latex(part), display="block") for part in vjp.split(";") if part.strip()]
+    return [convert(latex(part), display="block") for part in lines(vjp)]
+
+
+def lines(vjp: str) -> list[str]:
+    """The parts of a formula: gradients, which ";" separates, and definitions of what stands in them: ", s = σ(2u)"."""
+    return [part for part in re.split(r";\s*|, (?=\w+ = )", vjp) if part.strip()]
 
 
 def latex(formula: str) -> str:

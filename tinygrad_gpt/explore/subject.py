@@ -20,9 +20,9 @@ from tinygrad_gpt.trained import Trained
 EXAMPLE_LIMIT = 4096  # elements of an array that are kept; every array of an example has fewer
 NUMBERS = 300_000  # that a GPT's page may hold in the arrays of its graph
 ARRAYS_OF_A_STEP = 5
-SMALLEST_LIMIT = 64
-ATTENTION_NUMBERS = 300_000  # that it may hold in attention maps and gradient flow: three T x T matrices a head
-MOST_TOKENS = 64
+SMALLEST_LIMIT = 16
+ATTENTION_NUMBERS = 400_000  # that it may hold in attention maps and gradient flow: three triangles of T x T a head
+MOST_TOKENS = 60
 DEFAULT_TEXT = "First Citizen:\nBefore we proceed any further, hear me speak."
 
 
@@ -43,7 +43,7 @@ def example_data(name: str, inputs: dict[str, Sequence[float]] | None = None) ->
 
 def explain_example(example: Example) -> tuple[Explanation, float]:
     """The recorded forward and backward pass of an example, in forward order, and its loss."""
-    example.run()  # once before, so that the times have no first call's preparations in them
+    example.run().backward()  # once before, so that the times have no first call's preparations in them
     with tensor.record(limit=EXAMPLE_LIMIT, axes=example.axes, names=example.inputs):
         loss = example.run()
         loss.backward()
@@ -81,7 +81,10 @@ def explain_gpt(trained: Trained, tokens: np.ndarray) -> tuple[Explanation, floa
     """The recorded forward and backward pass over tokens (T + 1,), in forward order, and the loss."""
     model, config = trained.model, trained.model.config
     C, nh = config.n_embd, config.n_head
-    axes = {"T": len(tokens) - 1, "C": C, "3C": 3 * C, "4C": 4 * C, "nh": nh, "hs": C // nh, "V": config.vocab_size}
+    T, V = len(tokens) - 1, config.vocab_size
+    axes = {"T": T, "C": C, "3C": 3 * C, "4C": 4 * C, "nh": nh, "3nh": 3 * nh, "hs": C // nh, "V": V}
+    if config.block_size != T:
+        axes["block_size"] = config.block_size  # of the position embedding
     limit = max(NUMBERS // (ARRAYS_OF_A_STEP * (24 * config.n_layer + 12)), SMALLEST_LIMIT)
     model.zero_grad()
     with tensor.record(limit=min(limit, EXAMPLE_LIMIT), axes=axes):
@@ -95,7 +98,7 @@ def tokenize(text: str | None, tokenizer: Tokenizer, config: GPTConfig) -> tuple
     """The first T + 1 tokens of the text, as many as a page can show, and each as text."""
     tokens = tokenizer.encode(DEFAULT_TEXT if text is None else text)
     require(len(tokens) >= 3, f"--text has {len(tokens)} tokens: explore needs at least 3, to predict two of them.")
-    fits = int((ATTENTION_NUMBERS / (3 * config.n_layer * config.n_head)) ** 0.5)
-    length = min(len(tokens), config.block_size + 1, MOST_TOKENS + 1, fits + 1)
+    fits = int((2 * ATTENTION_NUMBERS / (3 * config.n_layer * config.n_head)) ** 0.5)  # a triangle has T (T + 1) / 2
+    length = min(len(tokens), config.block_size + 1, MOST_TOKENS + 1, max(fits, 2) + 1)
     tokens = tokens[:length]
     return np.asarray(tokens, dtype=np.int64), [tokenizer.decode([token]) for token in tokens]

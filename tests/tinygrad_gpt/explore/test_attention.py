@@ -1,6 +1,7 @@
-"""The gradients that keys and values receive are PyTorch's for the same weights, and p is its attention."""
+"""The gradients that keys and values receive, and p, are PyTorch's for the same weights; on the page as well."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -8,11 +9,12 @@ import torch
 
 import tensor
 from tinygrad_gpt.bench.torch_gpt import TorchGPT
-from tinygrad_gpt.explore.attention import attention_data, attention_flow, weights
-from tinygrad_gpt.explore.collect import decode
+from tinygrad_gpt.explore.attention import attention_data, attention_flow, decode_maps, weights
+from tinygrad_gpt.explore.subject import tokenize
 from tinygrad_gpt.model import GPT, GPTConfig
 
 T = 7
+TEXT = "the fat cat sat"
 
 
 @pytest.fixture
@@ -32,6 +34,7 @@ def tokens():
 
 def torch_flow(model, tokens, monkeypatch):
     """p, ‖dk‖, ‖dv‖ (layers, nh, T, T) and the losses (T,) by PyTorch alone."""
+    T = len(tokens) - 1
     theirs = TorchGPT(dataclasses.replace(model.config)).double()
     theirs.load_state_dict({name: torch.from_numpy(x.numpy().copy()) for name, x in model.state_dict().items()})
     seen = []
@@ -76,9 +79,38 @@ def test_the_model_is_left_as_it_was(model, tokens):
 
 def test_the_page_gets_the_same_numbers(model, tokens):
     data = attention_data(model, tokens, list("abcdefgh"))
-    p = attention_flow(model, tokens)[0]
-    np.testing.assert_array_equal(decode(data["p"]).reshape(p.shape), p)
+    for name, expected in zip(("p", "dk", "dv"), attention_flow(model, tokens), strict=False):
+        np.testing.assert_array_equal(decode_maps(data[name], *expected.shape[:3]), expected)
     assert "".join(data["words"]) == "abcdefg" and "".join(data["targets"]) == "bcdefgh"
+
+
+def test_the_page_shows_pytorchs_gradients(gpt_page, visit, small_gpt, monkeypatch):
+    model = small_gpt.model
+    tokens, words = tokenize(TEXT, small_gpt.tokenizer, model.config)
+    p, dk, dv, losses = torch_flow(model, tokens, monkeypatch)
+    page = visit(gpt_page)
+    page.click('[data-view="attention"]')
+    page.select_option("#layer", "0")
+    page.locator("#words button").nth(5).click()
+    chosen = page.locator("#chosen").inner_text()
+    assert chosen.startswith(f"at {words[5]} (position 5) the target is {words[6]}")
+    assert as_number(re.search(r"loss ([\d.]+)", chosen)[1]) == pytest.approx(losses[5], rel=1e-3)
+    titles = [button.get_attribute("title") for button in page.locator("#words button").all()]
+    received = np.sqrt((dk[0, :, 5] ** 2 + dv[0, :, 5] ** 2).sum(0))
+    assert [as_number(title.split()[-1]) for title in titles] == pytest.approx(received, rel=1e-3, abs=1e-9)
+    for side, norms in (("v", dv), ("k", dk)):  # what stands there on hover
+        texts = page.evaluate(f"byId('flow-{side}').data[0].customdata")
+        found = [[as_number(re.search("<b>(.*)</b>", text)[1]) for text in row] for row in texts]
+        np.testing.assert_allclose(found, norms[0, :, 5], rtol=1e-3, atol=1e-9)
+        assert texts[1][2].startswith(f"head 1, position 2 “{words[2]}”")
+    shown = page.evaluate("[...document.querySelectorAll('#heads .plot')].map(plot => plot.data[0].z)")
+    np.testing.assert_allclose(shown, p[0], rtol=1e-4, atol=1e-7)
+    page.keyboard.press("ArrowRight")
+    assert "(position 6)" in page.locator("#chosen").inner_text()
+
+
+def as_number(text: str) -> float:
+    return float(text.replace("−", "-"))
 
 
 def test_weights_of_far_apart_scores_are_finite():

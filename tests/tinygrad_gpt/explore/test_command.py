@@ -2,13 +2,21 @@
 
 import json
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from tinygrad_gpt.explore import extra
+from tinygrad_gpt.explore.examples import EXAMPLES
+from tinygrad_gpt.explore.graph_picture import BOX, nodes_of, place
+from tinygrad_gpt.explore.page import render
+from tinygrad_gpt.explore.subject import DEFAULT_TEXT, example_data, explain_gpt, gpt_data, tokenize
 from tinygrad_gpt.explore.training import one_step
 from tinygrad_gpt.metrics import read_metrics
+from tinygrad_gpt.model import GPT, GPTConfig
+from tinygrad_gpt.tokenizer import CharTokenizer
+from tinygrad_gpt.trained import Trained
 
 MEGABYTES = 1_000_000
 
@@ -96,6 +104,22 @@ def test_pictures(here, tmp_path, run_dir):
         assert all(path.read_bytes().startswith(b"\x89PNG") for path in folder.iterdir())
 
 
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_arrows_of_the_picture_go_from_box_to_box_and_through_none(name):
+    nodes = nodes_of(example_data(name))
+    centres, edges, width, height = place(nodes)
+    assert edges
+    for source, node, line in edges:
+        (x0, y0), (x1, y1) = centres[id(source)], centres[id(node)]
+        assert line[0] == (x1 - node.width / 2, y1) and line[-1] == (x0 + source.width / 2, y0)
+        assert all(a[0] > b[0] for a, b in pairwise(line))  # back, to the left
+        for (right, y), (left, same) in pairwise(line[1:-1]):
+            through = [n for n in nodes if y == same and left < centres[id(n)][0] < right]
+            assert all(abs(centres[id(n)][1] - y) > BOX / 2 for n in through)
+    for x, y in centres.values():
+        assert 0 < x < width and BOX / 2 < y < height - BOX / 2
+
+
 @pytest.mark.parametrize(
     "arguments, sentence",
     [
@@ -113,6 +137,24 @@ def test_unusable_input_is_one_sentence(arguments, sentence, here):
     done = here(*arguments.split())
     assert done.returncode == 2 and sentence in done.stderr
     assert done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
+
+
+def test_a_model_of_gpt2_xls_depth_and_heads_stays_below_the_limit():
+    """Arrays are cut to a corner whatever their width, so that of XL adds nothing but time."""
+    tokenizer = CharTokenizer.from_text(DEFAULT_TEXT)
+    config = GPTConfig(block_size=1024, vocab_size=tokenizer.vocab_size, n_layer=48, n_head=25, n_embd=50)
+    data = gpt_data(Trained(GPT(config).eval(), tokenizer, "random", None), None)
+    assert len(render(data).encode()) < 10 * MEGABYTES
+    assert len(data["attention"]["words"]) >= 12
+
+
+def test_axes_have_the_right_name_or_none(small_gpt):
+    """Six are both a head's channels and the heads of q, k and v; sixteen are both the tokens and the block."""
+    tokens, _ = tokenize("the fat cat sat", small_gpt.tokenizer, small_gpt.model.config)
+    explanation, _ = explain_gpt(small_gpt, tokens)
+    shapes = {step.name: explanation.shape(step.outputs[0].shape) for step in explanation.steps if step.module}
+    assert shapes["Attention"] == "(1, nh, T, 6)" and shapes["Split"] == "(1, nh, T, 6)"
+    assert explanation.axis(16) == "block_size" and explanation.axis(12) == "C"
 
 
 def test_a_text_too_short_or_unknown_is_one_sentence(here, run_dir):

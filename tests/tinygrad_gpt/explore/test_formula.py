@@ -6,7 +6,7 @@ import pytest
 
 import nn  # noqa: F401  (brings its ops into being)
 from tensor import Op
-from tinygrad_gpt.explore.formula import latex, mathml
+from tinygrad_gpt.explore.formula import latex, lines, mathml
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,11 @@ def test_every_formula_of_the_engine_is_typeset():
     assert len(formulas) > 50
     for formula in formulas:
         parts = mathml(formula)
-        assert len(parts) == formula.count(";") + 1
+        assert len(parts) == len(lines(formula)) >= formula.count(";") + 1
         for part in parts:
             assert ET.fromstring(part).tag.endswith("math")
-        assert not set("⊙−·ᵀ²³√") & set("".join(map(latex, formula.split(";"))))
+        assert not set("⊙−·ᵀ²³√") & set("".join(map(latex, lines(formula))))
+
+
+def test_gradients_and_definitions_stand_on_lines_of_their_own():
+    assert lines("dx = dy g, g = σ(x, 2);  db = Σ dy") == ["dx = dy g", "g = σ(x, 2)", "db = Σ dy"]

@@ -13,6 +13,7 @@ function showDetails(id, position, count, showValues, onToggle) {
   const call = isCall(id) ? data.calls[idNumber(id)] : null;
   byId("position").value = `${position + 1} of ${count}: ${call ? call.path : data.steps[idNumber(id)].name}`;
   byId("about").replaceChildren(...(call ? aboutCall(call, onToggle) : aboutStep(data.steps[idNumber(id)])));
+  fitFormula(document.querySelector(".formula"));
   byId("code").replaceChildren(...(call ? [] : codeOf(data.steps[idNumber(id)])));
   byId("details").classList.toggle("no-code", call !== null);
   const cards = call ? callCards(call, showValues) : stepCards(data.steps[idNumber(id)], showValues);
@@ -35,6 +36,11 @@ function aboutStep(step) {
   ].filter(Boolean);
 }
 
+/** Write a formula smaller, as far as it can be read, until it fits into its place. */
+function fitFormula(place) {
+  for (let size = 16; size >= 11 && place && place.scrollWidth > place.clientWidth; size--) place.style.fontSize = `${size}px`;
+}
+
 function aboutCall(call, onToggle) {
   const row = (n) => make("tr", {},
     make("td", {}, data.steps[n].name), make("td", {}, data.ops[data.steps[n].name].vjp),
@@ -53,13 +59,15 @@ function stepCards(step, showValues) {
   const several = step.outputs.length > 1;
   const outputs = step.outputs.map((y, i) => {
     const n = showValues ? y.value : y.grad;
-    return n === null ? null : arrayCard(n, `${showValues ? "output" : "arrives"}: ${showValues ? "y" : "dy"}${several ? i + 1 : ""}`, y.shape);
+    const title = (showValues ? "y" : "dy") + (several ? i : "") + (showValues ? ", the output" : " arrives");
+    return n === null ? null : arrayCard(n, title, y.shape);
   });
   const inputs = step.inputs.map((input) => {
     const n = showValues ? valueOf(input) : input.grad;
     if (n === null) return null;
     const notes = input.summed && !showValues ? [`Σ over ${input.summed.join(", ")}: the input was broadcast along it, so the gradients of its copies are added`] : [];
-    return arrayCard(n, `${showValues ? "input" : "goes back to"} ${sourceName(input)}`, input.shape, notes);
+    const title = showValues ? `${input.name} from ${sourceName(input)}` : `d${input.name} goes back to ${sourceName(input)}`;
+    return arrayCard(n, title, input.shape, notes);
   });
   return [...outputs, ...inputs].filter(Boolean);
 }
@@ -96,7 +104,7 @@ function callCards(call, showValues) {
 }
 
 function codeOf(step) {
-  const op = data.ops[step.name], { where } = step;
+  const op = data.ops[step.name], where = data.places[step.where];
   const lines = where.lines.map((line, i) => make("span", where.first + i === where.line ? { class: "here" } : {},
     `${String(where.first + i).padStart(4)}  ${line}\n`));
   return [

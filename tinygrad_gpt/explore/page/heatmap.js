@@ -16,14 +16,18 @@ function plotLayout(more) {
   const axis = { color: colour("--faint"), gridcolor: colour("--line"), zerolinecolor: colour("--line"), automargin: true };
   const { xaxis = {}, yaxis = {}, ...rest } = more;
   return {
-    paper_bgcolor: "transparent", plot_bgcolor: "transparent", margin: { l: 8, r: 8, t: 6, b: 6 },
+    paper_bgcolor: "transparent", plot_bgcolor: "transparent", margin: { l: 8, r: 8, t: 6, b: 6 }, minreducedheight: 10,
     font: { family: "inherit", size: 11, color: colour("--text") }, hoverlabel: { font: { family: "monospace" } },
     xaxis: { ...axis, ...xaxis }, yaxis: { ...axis, ...yaxis }, ...rest,
   };
 }
 
-/** One matrix z (rows of numbers) with the names of its axes; a positive one is coloured from zero up; one row may be marked. */
-function heatmap(place, z, { x = "", y = "", xs = null, ys = null, positive = false, cell = 26, high = null, marked = null } = {}) {
+/**
+ * One matrix z (rows of numbers) with the names of its axes, x also with names of its columns. A positive one is coloured
+ * from zero up; rows are at least `row` px high; one row may be marked; hover(row, column) says where a cell is.
+ */
+function heatmap(place, z, { x = "", y = "", xs = null, positive = false, cell = 26, row = 0, high = null, marked = null,
+  hover = (r, c) => `${y || "row"} ${r}, ${x || "column"} ${c}` } = {}) {
   const [height, width] = [z.length, z[0].length];
   const finite = z.flat().filter(Number.isFinite);
   const most = high ?? (Math.max(...finite.map(Math.abs), 0) || 1);
@@ -33,19 +37,18 @@ function heatmap(place, z, { x = "", y = "", xs = null, ys = null, positive = fa
   const trace = {
     type: "heatmap", z, zmin: positive ? 0 : -most, zmax: most, showscale: false, xgap: size > 8 ? 1 : 0, ygap: size > 8 ? 1 : 0,
     colorscale: (positive ? POSITIVE : SIGNED)[theme()],
-    customdata: z.map((row) => row.map(number)),
-    hovertemplate: `${y || "row"} %{y}, ${x || "column"} %{x}: <b>%{customdata}</b><extra></extra>`,
+    customdata: z.map((row, r) => row.map((value, c) => `${hover(r, c).replaceAll("<", "&lt;")}: <b>${number(value)}</b>`)),
+    hovertemplate: "%{customdata}<extra></extra>",
   };
   if (written) Object.assign(trace, { text: z.map((row) => row.map(short)), texttemplate: "%{text}", textfont: { size: 9.5 } });
-  if (xs) trace.x = xs.map((_, i) => i);
   const ticks = (names, n) => names
     ? { tickvals: names.map((_, i) => i), ticktext: names, tickfont: { family: "monospace", size: 10 } }
     : { dtick: n <= 12 ? 1 : Math.ceil(n / 6), tickfont: { size: 9 } };
   Plotly.react(place, [trace], plotLayout({
-    height: Math.max(size * height, written ? 26 * height : 0) + (x || xs ? 36 : 22),
+    height: Math.max(size * height, (written ? 26 : row) * height, 20) + (x || xs ? 40 : 26),
     shapes: marked === null ? [] : [{ type: "rect", x0: -0.5, x1: width - 0.5, y0: marked - 0.5, y1: marked + 0.5, line: { color: colour("--accent"), width: 1 } }],
     xaxis: { title: { text: x, standoff: 2, font: { size: 10 } }, ...ticks(xs, width), showgrid: false, zeroline: false, side: "bottom" },
-    yaxis: { title: { text: y, standoff: 2, font: { size: 10 } }, ...ticks(ys, height), showgrid: false, zeroline: false, autorange: "reversed" },
+    yaxis: { title: { text: y, standoff: 2, font: { size: 10 } }, ...ticks(null, height), showgrid: false, zeroline: false, autorange: "reversed" },
   }), PLOT);
 }
 

@@ -1,6 +1,8 @@
 // How the run has trained: its curves from metrics.jsonl, and the next step's gradients and updates.
 "use strict";
 
+const USUAL_RATIO = 1e-3;
+
 function showTraining() {
   const { curves, step, missing } = data.training;
   byId("missing").textContent = missing ? `Gradients and updates cannot be shown: ${missing}` : `Gradients and updates are those of the step at iteration ${step.iter} (loss ${number(step.loss)}), taken in memory.`;
@@ -13,17 +15,23 @@ function showTraining() {
   ], plotLayout(axes), PLOT);
   Plotly.react(byId("lr-curve"), line("lr", "learning rate", {}), plotLayout(axes), PLOT);
   if (!step) return;
-  bars("grad-norms", step.parameters, "grad");
-  bars("update-ratios", step.parameters.filter((p) => p.ratio !== null), "ratio");
+  dots("grad-norms", step.parameters, "grad");
+  dots("update-ratios", step.parameters.filter((p) => p.ratio !== null), "ratio", USUAL_RATIO);
 }
 
-/** One bar a parameter, on a logarithmic axis. */
-function bars(id, parameters, key) {
-  Plotly.react(byId(id), [{
-    type: "bar", orientation: "h", x: parameters.map((p) => p[key]), y: parameters.map((p) => p.name), marker: { color: colour("--accent") },
-    customdata: parameters.map((p) => number(p[key])), hovertemplate: "%{y}: <b>%{customdata}</b><extra></extra>",
-  }], plotLayout({
-    height: 14 * parameters.length + 50, margin: { l: 10, r: 10, t: 4, b: 30 },
-    xaxis: { type: "log", exponentformat: "power" }, yaxis: { autorange: "reversed", dtick: 1, tickfont: { size: 9, family: "monospace" } },
+/** One dot a parameter on a logarithmic axis, those of biases hollow, with a line at what is usual. */
+function dots(id, parameters, key, usual = null) {
+  const isBias = (p) => p.name.endsWith("bias");
+  const trace = (shown, symbol) => ({
+    mode: "markers", x: shown.map((p) => p[key]), y: shown.map((p) => p.name), marker: { color: colour("--accent"), size: 7, symbol },
+    customdata: shown.map((p) => number(p[key])), hovertemplate: "%{y}: <b>%{customdata}</b><extra></extra>",
+  });
+  Plotly.react(byId(id), [
+    trace(parameters.filter((p) => !isBias(p)), "circle"), trace(parameters.filter(isBias), "circle-open"),
+  ], plotLayout({
+    height: 14 * parameters.length + 30, margin: { l: 10, r: 10, t: 26, b: 4 }, showlegend: false,
+    shapes: usual === null ? [] : [{ type: "line", x0: usual, x1: usual, y0: 0, y1: 1, yref: "paper", line: { color: colour("--faint"), dash: "dot", width: 1 } }],
+    xaxis: { type: "log", exponentformat: "power", side: "top", dtick: 1 },
+    yaxis: { categoryarray: parameters.map((p) => p.name), range: [parameters.length - 0.4, -0.6], dtick: 1, tickfont: { size: 9, family: "monospace" } },
   }), PLOT);
 }
