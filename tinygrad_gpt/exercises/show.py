@@ -206,4 +206,6 @@ def show_losses(yours: dict[int, float], engines: dict[int, float]) -> None:
     say("\n    iter   your loss   the engine's")
     for iteration, loss in yours.items():
         say(f"  {iteration:>6}   {loss:>9.4f}   {engines[iteration]:>12.4f}")
-    say("The two part slowly, by rounding: their sums run in different orders, and each step builds on the last.\n")
+    say(
+        "Where the two part, it is by rounding: their sums run in different orders, and each step builds on the last.\n"
+    )

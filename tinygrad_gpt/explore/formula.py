@@ -40,6 +40,9 @@ TOKEN = re.compile(
     r"|(?P<number>\d+(?:\.\d+)?)"
     r"|(?P<other>.)"
 )
+PRODUCT = re.compile(  # a space that means times; one that only ends the name of a command stays
+    r"(?P<command>\\[A-Za-z]+ +)|(?<=[\w})\]']) (?=[\w(]|\\(?:mathrm|hat|bar|sqrt|tfrac|sigma|Phi|varphi|theta|pi)\b)"
+)
 ACCENTS = {"\u0302": r"\hat", "\u0304": r"\bar"}
 
 
@@ -51,7 +54,7 @@ def mathml(vjp: str) -> list[str]:
 
 def lines(vjp: str) -> list[str]:
     """The parts of a formula: gradients, which ";" separates, and definitions of what stands in them: ", s = σ(2u)"."""
-    return [part for part in re.split(r";\s*|, (?=\w+ = )", vjp) if part.strip()]
+    return [part for part in re.split(r";\s*|, (?=(?!d)\w+ = )", vjp) if part.strip()]
 
 
 def latex(formula: str) -> str:
@@ -59,7 +62,8 @@ def latex(formula: str) -> str:
     tokens = "".join(map(_token, TOKEN.finditer(formula.strip()))).strip()
     # Beside a word a space is seen, unless an operator makes room by itself.
     tokens = re.sub(r"(\\text\{\w+\}) (?!\\[co]d|[-+=/<>])", r"\1\\;", tokens)
-    return re.sub(r"(?<=[\w})\]]) (\\text)", r"\\;\1", tokens)
+    tokens = re.sub(r"(?<=[\w})\]]) (\\text)", r"\\;\1", tokens)
+    return PRODUCT.sub(lambda match: match["command"] or r"\,", tokens)
 
 
 def _token(match: re.Match) -> str:

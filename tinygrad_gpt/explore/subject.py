@@ -21,7 +21,7 @@ EXAMPLE_LIMIT = 4096  # elements of an array that are kept; every array of an ex
 NUMBERS = 300_000  # that a GPT's page may hold in the arrays of its graph
 ARRAYS_OF_A_STEP = 5
 SMALLEST_LIMIT = 16
-ATTENTION_NUMBERS = 400_000  # that it may hold in attention maps and gradient flow: three triangles of T x T a head
+ATTENTION_NUMBERS = 375_000  # that it may hold in attention maps and gradient flow: three triangles of T x T a head
 MOST_TOKENS = 60
 DEFAULT_TEXT = "First Citizen:\nBefore we proceed any further, hear me speak."
 
@@ -64,13 +64,15 @@ def _replace(example: Example, key: str, numbers: Sequence[float]) -> None:
 def gpt_data(trained: Trained, text: str | None) -> dict:
     """A GPT's recorded passes over a text, its attention, and how it was trained if it lies in a run folder."""
     model, tokenizer = trained.model, trained.tokenizer
+    text = DEFAULT_TEXT if text is None else text
     tokens, words = tokenize(text, tokenizer, model.config)
+    T, given = len(tokens) - 1, len(tokenizer.encode(text)) - 1
     attention = attention_data(model, tokens, words)
     explanation, loss = explain_gpt(trained, tokens)
     data = Collector(explanation).data()
     data |= {
         "title": f"GPT: {trained.source}",
-        "note": f"{len(tokens) - 1} tokens, loss {loss:.4f} nats a token",
+        "note": f"{T} tokens{f', the first of {given}' * (given > T)}; loss {loss:.4f} nats a token",
         "loss": loss,
         "attention": attention,
     }
@@ -94,9 +96,9 @@ def explain_gpt(trained: Trained, tokens: np.ndarray) -> tuple[Explanation, floa
     return loss.explain(order="forward"), loss.item()
 
 
-def tokenize(text: str | None, tokenizer: Tokenizer, config: GPTConfig) -> tuple[np.ndarray, list[str]]:
+def tokenize(text: str, tokenizer: Tokenizer, config: GPTConfig) -> tuple[np.ndarray, list[str]]:
     """The first T + 1 tokens of the text, as many as a page can show, and each as text."""
-    tokens = tokenizer.encode(DEFAULT_TEXT if text is None else text)
+    tokens = tokenizer.encode(text)
     require(len(tokens) >= 3, f"--text has {len(tokens)} tokens: explore needs at least 3, to predict two of them.")
     fits = int((2 * ATTENTION_NUMBERS / (3 * config.n_layer * config.n_head)) ** 0.5)  # a triangle has T (T + 1) / 2
     length = min(len(tokens), config.block_size + 1, MOST_TOKENS + 1, max(fits, 2) + 1)

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from shown import as_number
 
 import tensor
 from tinygrad_gpt.bench.torch_gpt import TorchGPT
@@ -107,10 +108,6 @@ def test_the_page_shows_pytorchs_gradients(gpt_page, visit, small_gpt, monkeypat
     np.testing.assert_allclose(shown, p[0], rtol=1e-4, atol=1e-7)
     page.keyboard.press("ArrowRight")
     assert "(position 6)" in page.locator("#chosen").inner_text()
-
-
-def as_number(text: str) -> float:
-    return float(text.replace("−", "-"))
 
 
 def test_weights_of_far_apart_scores_are_finite():

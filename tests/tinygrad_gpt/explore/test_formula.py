@@ -12,13 +12,14 @@ from tinygrad_gpt.explore.formula import latex, lines, mathml
 @pytest.mark.parametrize(
     "formula, expected",
     [
-        ("dA = dY Bᵀ", r"\mathrm{d}A = \mathrm{d}Y B^{T}"),
+        ("dA = dY Bᵀ", r"\mathrm{d}A = \mathrm{d}Y\,B^{T}"),
         ("dx_i = dy / n", r"\mathrm{d}x_{i} = \mathrm{d}y / n"),
         ("dx = dy / √(1 − x²)", r"\mathrm{d}x = \mathrm{d}y / \sqrt{1 - x^{2}}"),
-        ("dx = dy ⊙ n xⁿ⁻¹", r"\mathrm{d}x = \mathrm{d}y \odot  n x^{n-1}"),
+        ("dx = dy ⊙ n xⁿ⁻¹", r"\mathrm{d}x = \mathrm{d}y \odot  n\,x^{n-1}"),
         ("dx = dy where y > 0, else 0", r"\mathrm{d}x = \mathrm{d}y\;\text{where}\;y > 0, \text{else}\;0"),
         ("x̂ mean(g)", r"\hat{x}\;\text{mean}(g)"),
-        ("dx_i = dy Π_{j≠i} x_j", r"\mathrm{d}x_{i} = \mathrm{d}y \prod _{j\ne i} x_{j}"),
+        ("dx_i = dy Π_{j≠i} x_j", r"\mathrm{d}x_{i} = \mathrm{d}y \prod _{j\ne i}\,x_{j}"),
+        ("dx = x σ(2x) exp(−x)", r"\mathrm{d}x = x\,\sigma (2x) \exp (-x)"),
     ],
 )
 def test_latex(formula, expected):
@@ -44,3 +45,4 @@ def test_every_formula_of_the_engine_is_typeset():
 
 def test_gradients_and_definitions_stand_on_lines_of_their_own():
     assert lines("dx = dy g, g = σ(x, 2);  db = Σ dy") == ["dx = dy g", "g = σ(x, 2)", "db = Σ dy"]
+    assert lines("dx, dθ = computed again") == ["dx, dθ = computed again"]

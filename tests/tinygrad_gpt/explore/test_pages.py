@@ -1,15 +1,11 @@
 """The pages in a real browser: a walk through backward, folding, hovering, and numbers that are the engine's."""
 
 import pytest
+from shown import as_number
 
 from tinygrad_gpt.explore.examples import EXAMPLES, make_example
 from tinygrad_gpt.explore.formula import lines
 from tinygrad_gpt.explore.subject import explain_example
-
-
-def as_number(text: str) -> float:
-    return float(text.replace("−", "-"))
-
 
 WALK = """() => {  // as fast as a key that is held down
     const names = [];

@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+from shown import as_number
 
 import tensor
 from tinygrad_gpt.explore.examples import make_example
@@ -39,13 +40,28 @@ def test_what_if_shows_the_engines_new_numbers(server, visit):
     field.fill("2.5")
     field.press("Enter")
     page.wait_for_function("before => document.getElementById('outcome').textContent !== before", arg=before)
+    x_before = make_example("layernorm").inputs["x"][1, 2].item()
+    loss_before, gradient_before = engine_loss_and_gradient((1, 2), x_before)
+    gradient_before = gradient_before[1, 2]
     loss, gradient = engine_loss_and_gradient((1, 2), 2.5)
     assert float(page.locator("#outcome").inner_text().split()[1]) == pytest.approx(loss, rel=1e-3)
-    shown = [float(text.replace("−", "-")) for text in page.locator(".entries small").all_inner_texts()]
+    shown = [as_number(text) for text in page.locator(".entries small").all_inner_texts()]
     np.testing.assert_allclose(shown, gradient.ravel(), rtol=1e-3, atol=1e-6)
+    promised = gradient_before * (2.5 - x_before)
+    told = page.locator("#promised").inner_text()
+    assert f"where the gradient was {gradient_before:.4g}".replace("-", "−") in told
+    assert as_number(told.split("changes by ")[1].split(";")[0]) == pytest.approx(promised, rel=1e-3)
+    assert as_number(told.split("it changed by ")[1].rstrip(".")) == pytest.approx(
+        loss - loss_before, rel=1e-3, abs=1e-6
+    )
+    assert page.evaluate("document.activeElement.ariaLabel") == "x, row 1, column 2"  # the keyboard stays there
+    assert page.locator("#ops b").count() > 5  # ops whose norms have changed
     page.click('[data-view="backward"]')  # the other views show the new numbers too
     page.keyboard.press("End")
     assert f"{loss:.6g}" in page.locator("#note").inner_text()
+    page.click('[data-view="whatif"]')
+    page.get_by_role("button", name="as at first").click()
+    page.wait_for_function("before => document.getElementById('outcome').textContent === before", arg=before)
 
 
 def ask(server, method: str, path: str, body: str = "", headers: dict | None = None) -> tuple[int, str]:

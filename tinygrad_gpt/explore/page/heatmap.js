@@ -6,6 +6,7 @@ const POSITIVE = { // steep at first: attention to one of many is a small number
   light: [[0, "#f4f4f8"], [0.06, "#dcd3ea"], [0.25, "#a487c4"], [1, "#4b1d75"]],
   dark: [[0, "#1d222b"], [0.06, "#362f4a"], [0.25, "#6f52a0"], [1, "#d3b0ff"]],
 };
+const LETTER = { width: 6.2, height: 8 }; // px, of a name beside a cell
 const PLOT = { displayModeBar: false, responsive: true };
 
 const theme = () => document.documentElement.dataset.theme;
@@ -41,13 +42,15 @@ function heatmap(place, z, { x = "", y = "", xs = null, positive = false, cell =
     hovertemplate: "%{customdata}<extra></extra>",
   };
   if (written) Object.assign(trace, { text: z.map((row) => row.map(short)), texttemplate: "%{text}", textfont: { size: 9.5 } });
+  const longest = xs && size >= LETTER.height ? Math.max(...xs.map((name) => name.length)) * LETTER.width : 0; // px; 0: no room
+  const upright = longest > size;
   const ticks = (names, n) => names
-    ? { tickvals: names.map((_, i) => i), ticktext: names, tickfont: { family: "monospace", size: 10 } }
+    ? { tickvals: names.map((_, i) => i), ticktext: names, tickangle: upright ? -90 : 0, tickfont: { family: "monospace", size: 10 } }
     : { dtick: n <= 12 ? 1 : Math.ceil(n / 6), tickfont: { size: 9 } };
   Plotly.react(place, [trace], plotLayout({
-    height: Math.max(size * height, (written ? 26 : row) * height, 20) + (x || xs ? 40 : 26),
+    height: Math.max(size * height, (written ? 26 : row) * height, 20) + (x || xs ? 40 : 26) + (upright ? longest : 0),
     shapes: marked === null ? [] : [{ type: "rect", x0: -0.5, x1: width - 0.5, y0: marked - 0.5, y1: marked + 0.5, line: { color: colour("--accent"), width: 1 } }],
-    xaxis: { title: { text: x, standoff: 2, font: { size: 10 } }, ...ticks(xs, width), showgrid: false, zeroline: false, side: "bottom" },
+    xaxis: { title: { text: x, standoff: 2, font: { size: 10 } }, ...ticks(longest ? xs : null, width), showgrid: false, zeroline: false, side: "bottom" },
     yaxis: { title: { text: y, standoff: 2, font: { size: 10 } }, ...ticks(null, height), showgrid: false, zeroline: false, autorange: "reversed" },
   }), PLOT);
 }
