@@ -13,8 +13,8 @@ import math
 import numba
 import numpy as np
 
-from tensor.kernels import threads
-from tensor.kernels.numba_loops import compiled, dot, exp_row, largest, random_bits, scores_backward
+from tensor.kernels.numba_loops import dot, exp_row, largest, random_bits, scores_backward
+from tensor.kernels.numba_threads import SharedLoop, compiled
 from tensor.kernels.numba_tile import TALL, WIDE, dense, tile_product
 from tensor.kernels.numpy_attention import heads_side_by_side
 from tensor.kernels.random_bits import threshold, words
@@ -30,7 +30,7 @@ def attention(q, k, v, scale: float, causal: bool, dropout_p: float = 0.0, seed:
     arrays = (*map(_with_dense_rows, (q, k, v)), y, log_sum)
     settings = _settings(q, scale, causal, dropout_p, seed)
     _compile(_attention, q.dtype, 4)
-    threads.run(_attention, [(*arrays, *settings, *part) for part in _parts(q, k)])
+    _attention(*_share(q, k), *arrays, *settings)
     return y, log_sum
 
 
@@ -40,18 +40,15 @@ def attention_backward(dy, q, k, v, y, log_sum, scale: float, causal: bool, drop
     arrays = (*map(_with_dense_rows, (dy, q, k, v, y)), *gradients, log_sum)
     _compile(_attention_backward, q.dtype, 8)
     settings = _settings(q, scale, causal, dropout_p, seed)
-    threads.run(_attention_backward, [(*arrays, *settings, *part) for part in _parts(q, k)])
+    _attention_backward(*_share(q, k), *arrays, *settings)
     return dq, dk, dv
 
 
 @functools.cache
 def _compile(loop, dtype, arrays: int) -> None:
     """Compile `loop` for `arrays` 4-d arrays with any strides: one version serves all shapes and memory orders."""
-    number, word, size = numba.from_dtype(dtype), numba.uint32, numba.intp
-    settings = (number, numba.boolean, word, number, word, word)
-    loop.disable_compile(False)
-    loop.compile((*[number[:, :, :, :]] * arrays, number[:, :, :], *settings, size, size))
-    loop.disable_compile()
+    number, word = numba.from_dtype(dtype), numba.uint32
+    loop.compile(*[number[:, :, :, :]] * arrays, number[:, :, :], number, numba.boolean, word, number, word, word)
 
 
 def _with_dense_rows(x):
@@ -65,9 +62,10 @@ def _settings(q, scale: float, causal: bool, p: float, seed: int) -> tuple:
     return f(scale), causal, np.uint32(threshold(p)), f(1 / (1 - p)), np.uint32(low), np.uint32(high)
 
 
-def _parts(q, k) -> list[tuple[int, int]]:
+def _share(q, k) -> tuple[int, int]:
+    """Heads in all, and the elementary steps they take."""
     B, H, T, _ = q.shape
-    return threads.split(B * H, STEPS * B * H * T * k.shape[2])
+    return B * H, STEPS * B * H * T * k.shape[2]
 
 
 # ---------------------------------------------------------------------- loops
@@ -95,7 +93,7 @@ def _pack(x, panels):
             panel[d, s % WIDE] = row[d]
 
 
-@compiled
+@SharedLoop
 def _attention(q, k, v, y, log_sum, scale, causal, drop, grow, low, high, start, stop):
     _, H, T, D = q.shape
     S, E = v.shape[2:]
@@ -132,7 +130,7 @@ def _attention(q, k, v, y, log_sum, scale, causal, drop, grow, low, high, start,
                 _copy_rows(y_rows[i : i + 1, :E], y[b, h, t + i : t + i + 1], one / total[i])
 
 
-@compiled
+@SharedLoop
 def _attention_backward(dy, q, k, v, y, dq, dk, dv, log_sum, scale, causal, drop, grow, low, high, start, stop):
     _, H, T, D = q.shape
     S, E = v.shape[2:]

@@ -1,7 +1,8 @@
 """The kernels compiled with Numba: one pass over each row, rows shared out among the cores.
 
 Same functions, arguments and results as in numpy_kernels, for float32 and float64 arrays on the CPU. What stands here
-is Python: it makes arrays contiguous and hands each thread its part; the loops are in numba_loops.
+is Python: it makes arrays contiguous and their results; the loops are in numba_loops, what shares them out in
+numba_threads.
 Attention has a file of its own, numba_attention.
 """
 
@@ -12,30 +13,28 @@ import math
 import numpy as np
 
 from tensor.kernels import numba_loops as loops
-from tensor.kernels import numpy_kernels, threads
+from tensor.kernels import numpy_kernels
 from tensor.kernels.numba_attention import attention as attention
 from tensor.kernels.numba_attention import attention_backward as attention_backward
 from tensor.kernels.random_bits import threshold, words
-from tensor.kernels.tiles import pieces
 
 __all__ = numpy_kernels.__all__
 
 # ---------------------------------------------------------------------- softmax
 
 
-def _along(kernel, axis: int, *arrays):
-    """Run kernel(*arrays, result, start, stop) on rows that lie along `axis`; returns the result."""
+def _along(loop, axis: int, *arrays):
+    """Run loop(*arrays, result, start, stop) on rows that lie along `axis`; returns the result."""
     moved = [np.ascontiguousarray(a.swapaxes(axis, -1)) for a in arrays]
     out = np.empty_like(moved[0])
     if out.size:
-        _over_rows(kernel, *[a.reshape(-1, a.shape[-1]) for a in (*moved, out)])
+        _over_rows(loop, *[a.reshape(-1, a.shape[-1]) for a in (*moved, out)])
     return out.swapaxes(axis, -1)
 
 
-def _over_rows(kernel, first, *rest) -> None:
-    """Run kernel(first, *rest, start, stop) over the rows of `first`, shared out among the threads."""
-    parts = threads.split(len(first), first.size)
-    threads.run(kernel, [(first, *rest, start, stop) for start, stop in parts])
+def _over_rows(loop, first, *rest) -> None:
+    """Run loop(first, *rest, start, stop) over the rows of `first`."""
+    loop(len(first), first.size, first, *rest)
 
 
 def softmax(x, axis: int):
@@ -73,19 +72,15 @@ def layer_norm(x, weight, bias, eps: float):
 
 
 def layer_norm_backward(dy, x, weight, mean, rstd, affine: bool):
-    """dx (N, C), dweight and dbias (C,) as in numpy_kernels; each thread sums its own rows, then the sums are added."""
+    """dx (N, C), dweight and dbias (C,) as in numpy_kernels; each share of the rows has its sums, which are added."""
     N, C = x.shape
     x, dy = np.ascontiguousarray(x), np.ascontiguousarray(dy)
     weight = np.ones(C, x.dtype) if weight is None else np.ascontiguousarray(weight)
     dx = np.empty_like(x)
-    parts = threads.split(N, x.size)
-    sums = np.zeros((len(parts), 2, C), x.dtype)
-    threads.run(
-        loops.layer_norm_backward_rows,
-        [(dy, x, weight, mean, rstd, dx, sums[i, 0], sums[i, 1], *part) for i, part in enumerate(parts)],
-    )
-    dweight, dbias = sums.sum(axis=0) if affine else (None, None)
-    return dx, dweight, dbias
+    shares = loops.layer_norm_backward_rows.parts(N, x.size)
+    dweight, dbias = np.zeros((shares, C), x.dtype), np.zeros((shares, C), x.dtype)
+    loops.layer_norm_backward_rows(shares, x.size, dy, x, weight, mean, rstd, dx, dweight, dbias)
+    return (dx, dweight.sum(axis=0), dbias.sum(axis=0)) if affine else (dx, None, None)
 
 
 def rms_norm(x, weight, eps: float):
@@ -99,30 +94,26 @@ def rms_norm(x, weight, eps: float):
 
 
 def rms_norm_backward(dy, x, weight, rrms, affine: bool):
-    """dx (N, C) and dweight (C,) as in numpy_kernels; each thread sums its own rows, then the sums are added."""
+    """dx (N, C) and dweight (C,) as in numpy_kernels; each share of the rows has its sums, which are added."""
     N, C = x.shape
     x, dy = np.ascontiguousarray(x), np.ascontiguousarray(dy)
     weight = np.ones(C, x.dtype) if weight is None else np.ascontiguousarray(weight)
     dx = np.empty_like(x)
-    parts = threads.split(N, x.size)
-    sums = np.zeros((len(parts), C), x.dtype)
-    threads.run(
-        loops.rms_norm_backward_rows,
-        [(dy, x, weight, rrms, dx, sums[i], *part) for i, part in enumerate(parts)],
-    )
-    return dx, sums.sum(axis=0) if affine else None
+    shares = loops.rms_norm_backward_rows.parts(N, x.size)
+    dweight = np.zeros((shares, C), x.dtype)
+    loops.rms_norm_backward_rows(shares, x.size, dy, x, weight, rrms, dx, dweight)
+    return dx, dweight.sum(axis=0) if affine else None
 
 
 # ---------------------------------------------------------------------- GELU
 
 
-def _over_elements(kernel, *arrays):
-    """Run kernel(*flat arrays, flat result), the elements shared out; the result has the shape of arrays[0]."""
+def _over_elements(loop, *arrays):
+    """Run loop(*flat arrays, flat result, start, stop); the result has the shape of arrays[0]."""
     flat = [np.ascontiguousarray(a).reshape(-1) for a in arrays]
-    out = np.empty(arrays[0].shape, arrays[0].dtype)
-    parts = threads.split(out.size, out.size)
-    threads.run(kernel, [tuple(a[start:stop] for a in (*flat, out.reshape(-1))) for start, stop in parts])
-    return out
+    out = np.empty(arrays[0].size, arrays[0].dtype)
+    loop(out.size, out.size, *flat, out)
+    return out.reshape(arrays[0].shape)
 
 
 def gelu_tanh(x):
@@ -175,11 +166,9 @@ def dropout(x, p: float, seed: int):
     """x / (1 − p) or 0 for each element, as in numpy_kernels."""
     f, (low, high) = x.dtype.type, words(seed)
     settings = np.uint32(threshold(p)), f(1 / (1 - p)), np.uint32(low), np.uint32(high)
-    y = np.empty(x.shape, x.dtype)
-    flat, out = np.ascontiguousarray(x).reshape(-1), y.reshape(-1)
-    parts = threads.split(x.size, x.size)
-    threads.run(loops.dropout, [(flat[a:b], out[a:b], a, *settings) for a, b in parts])
-    return y
+    y = np.empty(x.size, x.dtype)
+    loops.dropout(x.size, x.size, np.ascontiguousarray(x).reshape(-1), y, *settings)
+    return y.reshape(x.shape)
 
 
 # ---------------------------------------------------------------------- embedding
@@ -188,9 +177,8 @@ def dropout(x, p: float, seed: int):
 def embedding_backward(dy, idx, num_embeddings: int):
     """dweight (num_embeddings, C): row i is the sum of the rows n of dy (N, C) where idx[n] = i."""
     dweight = np.zeros((num_embeddings, dy.shape[1]), dy.dtype)
-    columns = threads.split(dy.shape[1], dy.size)  # by columns, so that no two threads write to the same place
-    indices = np.ascontiguousarray(idx, np.int64)
-    threads.run(loops.add_rows, [(np.ascontiguousarray(dy), indices, dweight, *part) for part in columns])
+    dy, indices = np.ascontiguousarray(dy), np.ascontiguousarray(idx, np.int64)
+    loops.add_rows(dy.shape[1], dy.size, dy, indices, dweight)  # by columns: no two threads write to the same place
     return dweight
 
 
@@ -202,10 +190,5 @@ def adam_step(parameters, *, lr, beta1, beta2, eps, decay, l2, step) -> None:
     f = parameters[0][0].dtype.type
     settings = [f(lr / (1 - beta1**step)), f(beta1), f(1 - beta1), f(beta2), f(1 - beta2), f(eps)]
     settings += [f(1 - lr * decay), f(l2), f(1 / math.sqrt(1 - beta2**step))]
-
-    def part(start: int, stop: int) -> None:
-        for p, g, m, v, v_max in pieces(parameters, start, stop):
-            loops.adam(p, g, m, v, v if v_max is None else v_max, *settings, v_max is not None)
-
-    total = sum(arrays[0].size for arrays in parameters)
-    threads.run(part, threads.split(total, total))
+    for p, g, m, v, v_max in parameters:
+        loops.adam(p.size, p.size, p, g, m, v, v if v_max is None else v_max, *settings, v_max is not None)

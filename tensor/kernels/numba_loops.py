@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
-from typing import Any
 
 import numba
 import numpy as np
@@ -17,16 +15,12 @@ from numba.core import event
 from numba.extending import overload
 
 from tensor.kernels.erfcx import ERFCX_SCALE, erfcx_polynomial
+from tensor.kernels.numba_threads import SharedLoop, compiled
 from tensor.kernels.numpy_kernels import TANH_CUBIC, TANH_SCALE
 from tensor.kernels.random_bits import FIRST, SECOND, SPREAD
 
 _SLOPE = 2 * TANH_SCALE
 _CUBIC = 2 * TANH_SCALE * TANH_CUBIC
-
-# Reordering sums and fusing multiply-adds lets the loops use vector instructions; NaN and inf stay what they are.
-compiled: Callable[[Callable], Any] = numba.njit(
-    cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}
-)
 
 
 class _SayOnce(event.Listener):
@@ -124,7 +118,7 @@ def random_bits(number, low, high):
     return np.uint32(x ^ (x >> np.uint32(16)))
 
 
-@compiled
+@SharedLoop
 def softmax_rows(x, y, start, stop):
     for n in range(start, stop):
         row, out = x[n], y[n]
@@ -134,7 +128,7 @@ def softmax_rows(x, y, start, stop):
             out[c] /= total
 
 
-@compiled
+@SharedLoop
 def softmax_backward_rows(dy, y, dx, start, stop):
     for n in range(start, stop):
         g, p, out = dy[n], y[n], dx[n]
@@ -145,7 +139,7 @@ def softmax_backward_rows(dy, y, dx, start, stop):
             out[c] = p[c] * (g[c] - total)
 
 
-@compiled
+@SharedLoop
 def log_softmax_rows(x, y, start, stop):
     for n in range(start, stop):
         row, out = x[n], y[n]
@@ -158,7 +152,7 @@ def log_softmax_rows(x, y, start, stop):
             out[c] = row[c] - top - log_total
 
 
-@compiled
+@SharedLoop
 def log_softmax_backward_rows(dy, y, dx, start, stop):
     for n in range(start, stop):
         g, log_p, out = dy[n], y[n], dx[n]
@@ -169,7 +163,7 @@ def log_softmax_backward_rows(dy, y, dx, start, stop):
             out[c] = g[c] - exp(log_p[c]) * total
 
 
-@compiled
+@SharedLoop
 def layer_norm_rows(x, weight, bias, eps, y, mean, rstd, start, stop):
     one = x.dtype.type(1)
     for n in range(start, stop):
@@ -188,27 +182,30 @@ def layer_norm_rows(x, weight, bias, eps, y, mean, rstd, start, stop):
         mean[n], rstd[n] = m, r
 
 
-@compiled
+@SharedLoop
 def layer_norm_backward_rows(dy, x, weight, mean, rstd, dx, dweight, dbias, start, stop):
-    for n in range(start, stop):
-        row, g, out = x[n], dy[n], dx[n]
-        C = x.dtype.type(row.size)
-        m, r = mean[n], rstd[n]
-        total = x.dtype.type(0)
-        along = x.dtype.type(0)
-        for c in range(row.size):
-            normal = (row[c] - m) * r
-            dweight[c] += g[c] * normal
-            dbias[c] += g[c]
-            total += g[c] * weight[c]
-            along += g[c] * weight[c] * normal
-        total /= C
-        along /= C
-        for c in range(row.size):
-            out[c] = r * (g[c] * weight[c] - total - (row[c] - m) * r * along)
+    """Turn i is a share of the rows, and adds up dweight[i] and dbias[i], (shares, C), which nobody else writes to."""
+    N, shares = len(x), len(dweight)
+    for i in range(start, stop):
+        for n in range(N * i // shares, N * (i + 1) // shares):
+            row, g, out = x[n], dy[n], dx[n]
+            C = x.dtype.type(row.size)
+            m, r = mean[n], rstd[n]
+            total = x.dtype.type(0)
+            along = x.dtype.type(0)
+            for c in range(row.size):
+                normal = (row[c] - m) * r
+                dweight[i, c] += g[c] * normal
+                dbias[i, c] += g[c]
+                total += g[c] * weight[c]
+                along += g[c] * weight[c] * normal
+            total /= C
+            along /= C
+            for c in range(row.size):
+                out[c] = r * (g[c] * weight[c] - total - (row[c] - m) * r * along)
 
 
-@compiled
+@SharedLoop
 def rms_norm_rows(x, weight, eps, y, rrms, start, stop):
     for n in range(start, stop):
         row, out = x[n], y[n]
@@ -218,37 +215,43 @@ def rms_norm_rows(x, weight, eps, y, rrms, start, stop):
         rrms[n] = r
 
 
-@compiled
+@SharedLoop
 def rms_norm_backward_rows(dy, x, weight, rrms, dx, dweight, start, stop):
-    for n in range(start, stop):
-        row, g, out, r = x[n], dy[n], dx[n], rrms[n]
-        along = x.dtype.type(0)
-        for c in range(row.size):
-            normal = row[c] * r
-            dweight[c] += g[c] * normal
-            along += g[c] * weight[c] * normal
-        along /= x.dtype.type(row.size)
-        for c in range(row.size):
-            out[c] = r * (g[c] * weight[c] - row[c] * r * along)
+    """Turn i is a share of the rows, as in layer_norm_backward_rows."""
+    N, shares = len(x), len(dweight)
+    for i in range(start, stop):
+        for n in range(N * i // shares, N * (i + 1) // shares):
+            row, g, out, r = x[n], dy[n], dx[n], rrms[n]
+            along = x.dtype.type(0)
+            for c in range(row.size):
+                normal = row[c] * r
+                dweight[i, c] += g[c] * normal
+                along += g[c] * weight[c] * normal
+            along /= x.dtype.type(row.size)
+            for c in range(row.size):
+                out[c] = r * (g[c] * weight[c] - row[c] * r * along)
 
 
-@compiled
-def dropout(x, y, first, drop, grow, low, high):
+@SharedLoop
+def dropout(x, y, drop, grow, low, high, start, stop):
     zero = x.dtype.type(0)
+    x, y = x[start:stop], y[start:stop]
     for i in range(x.size):
-        y[i] = grow * x[i] if random_bits(first + i, low, high) >= drop else zero
+        y[i] = grow * x[i] if random_bits(start + i, low, high) >= drop else zero
 
 
-@compiled
-def gelu_tanh(x, y):
+@SharedLoop
+def gelu_tanh(x, y, start, stop):
+    x, y = x[start:stop], y[start:stop]
     one, slope, cubic = x.dtype.type(1), x.dtype.type(_SLOPE), x.dtype.type(_CUBIC)
     for i in range(x.size):
         v = x[i]
         y[i] = v / (one + exp(-v * (slope + cubic * v * v)))
 
 
-@compiled
-def gelu_tanh_backward(dy, x, dx):
+@SharedLoop
+def gelu_tanh_backward(dy, x, dx, start, stop):
+    dy, x, dx = dy[start:stop], x[start:stop], dx[start:stop]
     one, three = x.dtype.type(1), x.dtype.type(3)
     slope, cubic = x.dtype.type(_SLOPE), x.dtype.type(_CUBIC)
     for i in range(x.size):
@@ -284,21 +287,23 @@ def _normal(x):
     return normal32
 
 
-@compiled
-def gelu_erf(x, y):
+@SharedLoop
+def gelu_erf(x, y, start, stop):
+    x, y = x[start:stop], y[start:stop]
     for i in range(x.size):
         cdf, _ = cdf_and_density(x[i])
         y[i] = x[i] * cdf
 
 
-@compiled
-def gelu_erf_backward(dy, x, dx):
+@SharedLoop
+def gelu_erf_backward(dy, x, dx, start, stop):
+    dy, x, dx = dy[start:stop], x[start:stop], dx[start:stop]
     for i in range(x.size):
         cdf, density = cdf_and_density(x[i])
         dx[i] = dy[i] * (cdf + x[i] * density)
 
 
-@compiled
+@SharedLoop
 def cross_entropy_rows(logits, targets, row_weight, losses, log_sum, start, stop):
     for n in range(start, stop):
         row = logits[n]
@@ -310,7 +315,7 @@ def cross_entropy_rows(logits, targets, row_weight, losses, log_sum, start, stop
         losses[n] = row_weight[n] * (log_sum[n] - row[targets[n]]) if row_weight[n] != 0 else 0
 
 
-@compiled
+@SharedLoop
 def cross_entropy_backward_rows(logits, targets, row_weight, scale, log_sum, dlogits, start, stop):
     for n in range(start, stop):
         row, out = logits[n], dlogits[n]
@@ -322,7 +327,7 @@ def cross_entropy_backward_rows(logits, targets, row_weight, scale, log_sum, dlo
         out[targets[n]] -= scale[n]
 
 
-@compiled
+@SharedLoop
 def add_rows(dy, idx, dweight, start, stop):
     for n in range(idx.size):
         row, out = dy[n, start:stop], dweight[idx[n], start:stop]
@@ -350,8 +355,9 @@ def scores_backward(p, ds, log_sum, along, number, drop, grow, low, high):
             ds[s] = e * (ds[s] - along)
 
 
-@compiled
-def adam(p, g, m, v, v_max, rate, beta1, rest1, beta2, rest2, eps, shrink, l2, root_correction, amsgrad):
+@SharedLoop
+def adam(p, g, m, v, v_max, rate, beta1, rest1, beta2, rest2, eps, shrink, l2, root_correction, amsgrad, start, stop):
+    p, g, m, v, v_max = p[start:stop], g[start:stop], m[start:stop], v[start:stop], v_max[start:stop]
     for i in range(p.size):
         gradient = g[i] + l2 * p[i]
         m[i] = beta1 * m[i] + rest1 * gradient

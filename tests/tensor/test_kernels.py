@@ -520,8 +520,14 @@ import tinygrad_gpt.cli
 """
 
 
-@pytest.mark.parametrize(("asked", "found"), [(None, "16"), ("20", "20")])
-def test_openblas_learns_how_to_wait_before_it_is_loaded(asked, found, monkeypatch):
+@pytest.mark.parametrize(
+    ("names", "asked", "found"), [("numpy", None, "16"), ("numpy", "20", "20"), ("numba", None, "None")]
+)
+def test_openblas_learns_how_to_wait_before_it_is_loaded(names, asked, found, monkeypatch):
+    """NumPy's kernels have threads of their own; Numba's run on those of OpenBLAS, which may stay awake."""
+    if names == "numba":
+        pytest.importorskip("numba")
+    monkeypatch.setenv("TENSOR_KERNELS", names)
     monkeypatch.delenv("OPENBLAS_THREAD_TIMEOUT", raising=False)
     if asked:
         monkeypatch.setenv("OPENBLAS_THREAD_TIMEOUT", asked)

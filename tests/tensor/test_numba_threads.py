@@ -1,0 +1,88 @@
+"""Compiled loops on BLAS's threads: all turns are done, once, however many threads there are and whoever asks."""
+
+import concurrent.futures
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tensor.kernels import threads
+
+pytest.importorskip("numba")
+from tensor.kernels import numba_loops, numba_threads
+
+N = 3 * numba_threads.WORTH + 1  # worth three parts
+BLAS = np.show_config(mode="dicts")["Build Dependencies"]["blas"]["name"]
+
+
+def gelu(x):
+    y = np.empty_like(x)
+    numba_loops.gelu_tanh(x.size, x.size, x, y)
+    return y
+
+
+@pytest.fixture
+def x():
+    return np.random.default_rng(0).standard_normal(N).astype(np.float32)
+
+
+@pytest.mark.skipif(BLAS != "scipy-openblas", reason="NumPy's own wheels bring this BLAS")
+def test_the_blas_of_numpys_wheels_lends_its_threads():
+    assert numba_threads.BLAS_THREADS >= threads.THREADS
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("lent", [True, False], ids=["BLAS's threads", "Python's threads"])
+def test_the_result_does_not_depend_on_the_threads(x, count, lent, monkeypatch):
+    alone = np.empty_like(x)
+    numba_loops.gelu_tanh.loop(x, alone, 0, x.size)
+    monkeypatch.setattr(threads, "THREADS", count)
+    if not lent:
+        monkeypatch.setattr(numba_threads, "BLAS_THREADS", 0)
+    assert np.array_equal(gelu(x), alone)
+
+
+def test_small_work_is_not_shared(monkeypatch):
+    monkeypatch.setattr(threads, "THREADS", 3)
+    monkeypatch.setattr(numba_threads, "BLAS_THREADS", 3)
+    parts = numba_loops.gelu_tanh.parts
+    assert [parts(N, N), parts(2, N), parts(N, N // 2), parts(N, 5), parts(0, 0)] == [3, 2, 1, 1, 1]
+
+
+def test_several_python_threads_may_ask_at_once(x):
+    """With products between, as two models in two threads would."""
+    square = x[: 120 * 120].reshape(120, 120)
+    expected = gelu(x), square @ square
+
+    def ask(_):
+        return all(np.array_equal(a, b) for a, b in zip((gelu(x), square @ square), expected, strict=True))
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(ask, range(200)))
+
+
+IN_A_CHILD = """
+import os
+import numpy as np
+from tensor.kernels import numba_loops
+
+def gelu():
+    x, y = np.ones(100_000, np.float32), np.empty(100_000, np.float32)
+    numba_loops.gelu_tanh(x.size, x.size, x, y)
+    return y
+
+before = gelu()
+child = os.fork()
+if child == 0:
+    os._exit(0 if np.array_equal(gelu(), before) else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork is POSIX's")
+def test_a_forked_process_may_ask():
+    command = [sys.executable, "-W", "ignore", "-c", IN_A_CHILD]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert result.stdout.split() == ["0"]
