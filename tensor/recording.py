@@ -159,7 +159,7 @@ class record(profile):
     Args:
         limit: arrays of up to so many elements are kept whole, of larger ones a corner and a few numbers.
         axes: the sizes of axes by their names, {"B": 4, "T": 8}, by which shapes are shown. A size that two names
-            have stays a number.
+            have stays a number: name also those that could be taken for others.
         names: leaves by the names they should go by; a module's parameters have theirs.
     """
 

@@ -106,8 +106,12 @@ def test_the_page_shows_pytorchs_gradients(gpt_page, visit, small_gpt, monkeypat
         assert texts[1][2].startswith(f"head 1, position 2 “{words[2]}”")
     shown = page.evaluate("[...document.querySelectorAll('#heads .plot')].map(plot => plot.data[0].z)")
     np.testing.assert_allclose(shown, p[0], rtol=1e-4, atol=1e-7)
+    alpha = page.evaluate("byId('overview').getContext('2d').getImageData(3 + 2, 5, 1, 1).data[3]")
+    assert alpha == pytest.approx(20 + 235 * p[0, 0, 5, 2] ** 0.4, abs=1)  # key 2 of query 5
     page.keyboard.press("ArrowRight")
     assert "(position 6)" in page.locator("#chosen").inner_text()
+    page.click("#overview", position={"x": 5, "y": page.locator("#overview").bounding_box()["height"] - 2})
+    assert page.input_value("#layer") == "1"
 
 
 def test_weights_of_far_apart_scores_are_finite():

@@ -163,8 +163,11 @@ def test_a_text_too_short_or_unknown_is_one_sentence(here, run_dir):
     assert done.returncode == 2 and "explore needs at least 3" in done.stderr
 
 
-@pytest.mark.parametrize("package", ["plotly", "netron", "latex2mathml"])
-def test_without_the_extra_it_says_how_to_get_it(package, here, monkeypatch):
+@pytest.mark.parametrize(
+    "package, output",
+    [("plotly", "--open=False"), ("netron", "--open=False"), ("latex2mathml", "--open=False"), ("igraph", "--png=x")],
+)
+def test_without_the_extra_it_says_how_to_get_it(package, output, here, monkeypatch):
     find_spec, import_module = extra.importlib.util.find_spec, extra.importlib.import_module
 
     def no_module(name, *rest):
@@ -174,5 +177,5 @@ def test_without_the_extra_it_says_how_to_get_it(package, here, monkeypatch):
 
     monkeypatch.setattr(extra.importlib.util, "find_spec", lambda name: None if name == package else find_spec(name))
     monkeypatch.setattr(extra.importlib, "import_module", no_module)
-    done = here("explore", "mlp", "--open=False")
+    done = here("explore", "mlp", output)
     assert done.returncode == 2 and "pip install 'tinygrad-gpt[explore]'" in done.stderr and package in done.stderr
