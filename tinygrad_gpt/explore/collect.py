@@ -67,7 +67,7 @@ class Collector:
     def _input(self, step: Step, i: int) -> dict:
         value, source = step.inputs[i], step.sources[i]
         assert value is not None
-        given: dict = {"name": _input_name(step.op, i), "shape": self._shape(value)}
+        given: dict = {"name": _input_name(step, i), "shape": self._shape(value)}
         given |= {"grad": self._array(_at(step.input_grads, i)), "from": None}
         if source is None:
             given |= {"label": self.explanation.source(step, i), "value": self._array(value)}
@@ -142,13 +142,12 @@ def _brief(value) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _input_name(op: type[Op], i: int) -> str:
+def _input_name(step: Step, i: int) -> str:
     """What `forward` calls its input number `i`: q, k and v in the formula are those in the code."""
-    plain = [p for p in inspect.signature(op.forward).parameters.values() if p.kind is not p.KEYWORD_ONLY][1:]
-    several = plain[-1].kind is plain[-1].VAR_POSITIONAL
-    if i < len(plain) - several:
-        return plain[i].name
-    return f"{plain[-1].name}[{i - len(plain) + 1}]"  # of *xs
+    plain = [p for p in inspect.signature(step.op.forward).parameters.values() if p.kind is not p.KEYWORD_ONLY][1:]
+    first = len(plain) - 1
+    several = plain[-1].kind is plain[-1].VAR_POSITIONAL and len(step.inputs) > len(plain)
+    return f"{plain[-1].name}[{i - first}]" if several and i >= first else plain[i].name
 
 
 def _place(file: str, line: int) -> dict:

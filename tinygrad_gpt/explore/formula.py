@@ -27,6 +27,7 @@ SYMBOLS = {
     "…": r"\ldots ",
     "′": "'",
     "∂": r"\partial ",
+    "+=": r"\text{+=}",
     "{": r"\{",
     "}": r"\}",
 }
@@ -38,7 +39,7 @@ TOKEN = re.compile(
     r"|_(?:\{(?P<set>[^}]*)\}|(?P<index>\w+))"
     r"|(?P<word>[A-Za-z][\u0302\u0304]?(?:[A-Za-z][\u0302\u0304]?)*)"
     r"|(?P<number>\d+(?:\.\d+)?)"
-    r"|(?P<other>.)"
+    r"|(?P<other>\+=|.)"
 )
 PRODUCT = re.compile(  # a space that means times; one that only ends the name of a command stays
     r"(?P<command>\\[A-Za-z]+ +)|(?<=[\w})\]']) (?=[\w(]|\\(?:mathrm|hat|bar|sqrt|tfrac|sigma|Phi|varphi|theta|pi)\b)"

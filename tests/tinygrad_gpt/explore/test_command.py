@@ -149,6 +149,11 @@ def test_a_model_of_gpt2_xls_depth_and_heads_stays_below_the_limit():
     assert T >= 12 and data["note"].startswith(f"{T} tokens, the first of 59; loss ")
 
 
+def test_an_input_goes_by_its_name_in_forward():
+    names = {step["name"]: [given["name"] for given in step["inputs"]] for step in example_data("block")["steps"]}
+    assert names["Attention"] == ["q", "k", "v"] and names["Linear"] == ["x", "weight", "bias"]
+
+
 def test_axes_have_the_right_name_or_none(small_gpt):
     """Six are both a head's channels and the heads of q, k and v; sixteen are both the tokens and the block."""
     tokens, _ = tokenize("the fat cat sat", small_gpt.tokenizer, small_gpt.model.config)

@@ -19,6 +19,7 @@ from tinygrad_gpt.explore.formula import latex, lines, mathml
         ("dx = dy where y > 0, else 0", r"\mathrm{d}x = \mathrm{d}y\;\text{where}\;y > 0, \text{else}\;0"),
         ("x̂ mean(g)", r"\hat{x}\;\text{mean}(g)"),
         ("dx_i = dy Π_{j≠i} x_j", r"\mathrm{d}x_{i} = \mathrm{d}y \prod _{j\ne i}\,x_{j}"),
+        ("dx[i] += dy", r"\mathrm{d}x[i]\;\text{+=}\,\mathrm{d}y"),
         ("dx = x σ(2x) exp(−x)", r"\mathrm{d}x = x\,\sigma (2x) \exp (-x)"),
     ],
 )
