@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Concatenate, ParamSpec
 
+import numpy as np
+
 from tensor import Tensor, eye, no_grad, randn_like, where
-from tensor.devices import namespace
 from tensor.inplace import assign
 from tensor.tensor import wrap
 
@@ -122,12 +123,11 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     """A random matrix whose rows (or columns, if fewer) are orthogonal and of length `gain` (Saxe et al. 2013)."""
     _require_matrix("orthogonal_", tensor)
     rows, columns = tensor.shape[0], tensor.numel() // max(tensor.shape[0], 1)
-    xp = namespace(tensor.array)
-    drawn = randn_like(tensor).array.reshape(rows, columns)
-    q, r = xp.linalg.qr(drawn.T if rows < columns else drawn)
-    q = q * xp.sign(xp.diagonal(r))  # without this, the distribution would not be even
+    drawn = randn_like(tensor, device="cpu").array.reshape(rows, columns)  # on every device the same
+    q, r = np.linalg.qr(drawn.T if rows < columns else drawn)
+    q = q * np.sign(np.diagonal(r))  # without this, the distribution would not be even
     q = q.T if rows < columns else q
-    return assign(tensor, wrap(gain * q.reshape(tensor.shape)), "orthogonal_")
+    return assign(tensor, wrap(gain * q.reshape(tensor.shape)).to(tensor.device), "orthogonal_")
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:

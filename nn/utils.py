@@ -12,6 +12,7 @@ import tensor
 from tensor import Tensor, no_grad
 from tensor.devices import namespace
 from tensor.inplace import assign
+from tensor.kernels.clip import scale_all, sum_of_squares
 from tensor.tensor import mark_all_written, wrap
 
 
@@ -39,19 +40,19 @@ def clip_grad_norm_(
         raise RuntimeError(f"clip_grad_norm_: the norm of the gradients is {norm}: a gradient holds inf or NaN")
     factor = float(max_norm / (norm + 1e-6))  # a number of Python's is multiplied in the gradient's own precision
     if not factor >= 1:
-        for g in gradients:
-            g.array *= factor
-        mark_all_written(gradients)
+        _scale(gradients, factor)
     return wrap(xp.asarray(norm, gradients[0].dtype))
 
 
 def _clip_without_waiting(gradients: list[Tensor], norm, max_norm: float) -> Tensor:
     """On a GPU the factor stays there, and multiplies also where it is 1: to look at it would be to wait for it."""
-    factor = namespace(norm).minimum(max_norm / (norm + 1e-6), 1)
-    for g in gradients:
-        g.array *= factor.astype(g.dtype)
-    mark_all_written(gradients)
+    _scale(gradients, namespace(norm).minimum(max_norm / (norm + 1e-6), 1))
     return wrap(norm.astype(gradients[0].dtype))
+
+
+def _scale(gradients: list[Tensor], factor) -> None:
+    scale_all([g.array for g in gradients], factor)
+    mark_all_written(gradients)
 
 
 def _norm(arrays: list, p: float):
@@ -60,10 +61,8 @@ def _norm(arrays: list, p: float):
     if p == math.inf:
         return functools.reduce(xp.maximum, [abs(a).max() for a in arrays if a.size])
     if p == 2:
-        parts = [xp.vdot(a, a) for a in arrays]
-    else:
-        parts = [(abs(a) ** p).sum() for a in arrays]
-    return xp.array(parts).sum(dtype=np.float64) ** (1 / p)
+        return sum_of_squares(arrays) ** (1 / p)
+    return xp.array([(abs(a) ** p).sum() for a in arrays]).sum(dtype=np.float64) ** (1 / p)
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:

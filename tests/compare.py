@@ -28,6 +28,12 @@ def _dig(root, name: str):
     return functools.reduce(getattr, name.split("."), root)
 
 
+def wait() -> None:
+    """Let ours finish: an index out of range raises on a GPU not at once but when something is read from it."""
+    if DEVICE != "cpu":
+        tensor.cuda.synchronize()
+
+
 def numbers(*shape: int, seed: int = 0, low: float = -2.0, high: float = 2.0, dtype="float64") -> np.ndarray:
     """Uniform numbers between `low` and `high`, the same at every run."""
     return np.random.default_rng(seed).uniform(low, high, shape).astype(dtype)

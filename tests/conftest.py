@@ -19,16 +19,27 @@ TESTS = Path(__file__).parent
 ON_GPU = [
     "cuda",
     "nn/test_functional.py",
+    "nn/test_fused.py",
+    "nn/test_layers.py",
+    "nn/test_optim.py",
+    "nn/test_training_parts.py",
+    "tensor/test_amp.py",
     "tensor/test_arithmetic.py",
     "tensor/test_compare.py",
     "tensor/test_diagonal.py",
     "tensor/test_einsum.py",
+    "tensor/test_gather.py",
+    "tensor/test_index.py",
     "tensor/test_join.py",
     "tensor/test_kernels.py",
     "tensor/test_maths.py",
     "tensor/test_matmul.py",
+    "tensor/test_opinfo.py",
+    "tensor/test_reduce.py",
     "tensor/test_scan.py",
     "tensor/test_shape.py",
+    "tinygrad_gpt/test_model.py",
+    "tensor/test_sort.py",
 ]
 
 

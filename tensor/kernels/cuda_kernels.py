@@ -20,6 +20,7 @@ from tensor.kernels import numpy_kernels
 from tensor.kernels.cuda_attention import attention as attention
 from tensor.kernels.cuda_attention import attention_backward as attention_backward
 from tensor.kernels.cuda_source import accum, blocks_for, kernel
+from tensor.kernels.cuda_tables import table_macros, tables
 from tensor.kernels.random_bits import threshold, words
 
 __all__ = numpy_kernels.__all__
@@ -233,12 +234,8 @@ def embedding_backward(dy, idx, num_embeddings: int):
 
 # ---------------------------------------------------------------------- Adam
 
-TABLE_SIZE = 64  # parameters a launch can take
-BLOCK_ELEMENTS = 4096  # of a parameter that a block updates
-ADAM_MACROS = {"TABLE_SIZE": TABLE_SIZE, "BLOCK_ELEMENTS": BLOCK_ELEMENTS}
-POINTERS = ("p", "g", "m", "v", "v_max")
-PARAMETER = np.dtype([*[(name, np.uint64) for name in POINTERS], ("size", np.int64), ("first_block", np.int64)])
-TABLE = np.dtype([("parameters", PARAMETER, TABLE_SIZE), ("count", np.int64)])
+
+ADAM_MACROS = table_macros(5)
 
 
 def adam_step(parameters, *, lr, beta1, beta2, eps, decay, l2, step) -> None:
@@ -248,19 +245,5 @@ def adam_step(parameters, *, lr, beta1, beta2, eps, decay, l2, step) -> None:
     settings = [f(lr / (1 - beta1**step)), f(beta1), f(1 - beta1), f(beta2), f(1 - beta2), f(eps)]
     settings += [f(1 - lr * decay), f(l2), f(1 / math.sqrt(1 - beta2**step))]
     adam = kernel("adam:adam", dtype.char, **ADAM_MACROS)
-    filled = [arrays for arrays in parameters if arrays[0].size]
-    for start in range(0, len(filled), TABLE_SIZE):
-        table, blocks = _table(filled[start : start + TABLE_SIZE])
+    for table, blocks in tables(parameters):
         adam((blocks,), (THREADS,), (table, *settings))
-
-
-def _table(parameters):
-    """The table that cuda/adam.cu reads, and the number of blocks that it is for."""
-    table, blocks = np.zeros((), TABLE), 0
-    table["count"] = len(parameters)
-    for row, arrays in zip(table["parameters"], parameters, strict=False):
-        for name, array in zip(POINTERS, arrays, strict=True):
-            row[name] = 0 if array is None else array.data.ptr
-        row["size"], row["first_block"] = arrays[0].size, blocks
-        blocks += blocks_for(arrays[0].size, BLOCK_ELEMENTS)
-    return table[()], blocks

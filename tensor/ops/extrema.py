@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
+
 from tensor.checks import normalize_dim, shape_text
 from tensor.devices import namespace
 from tensor.op import Op
@@ -138,16 +140,24 @@ def as_lines(input: Tensor):
     return input.array if input.ndim else input.array.reshape(1)
 
 
+def first_extreme(name: str, x, axis: int | None = None):
+    """x.argmax(axis) or x.argmin(axis): of equal elements the first, and the first NaN where there is one."""
+    found = getattr(x, name)(axis=axis)
+    if isinstance(x, np.ndarray) or x.dtype.kind != "f":
+        return found
+    nan = namespace(x).isnan(x)  # CuPy finds any NaN
+    return namespace(x).where(nan.any(axis=axis), nan.argmax(axis=axis), found)
+
+
 def _arg(name: str, input: Tensor, dim: int | None, keepdim: bool):
     """The positions of the largest (argmax) or smallest (argmin) elements, as a raw array; of equal ones the first."""
-    find = getattr(namespace(input.array), name)
     if dim is None:
         _require_some(name, input)
-        index = find(input.array)
+        index = first_extreme(name, input.array)
         return index.reshape((1,) * input.ndim if keepdim else ())
     dim = normalize_dim(name, dim, input.ndim)
     _require_elements(name, input, (dim,) if input.ndim else ())
-    index = find(as_lines(input), axis=dim)
+    index = first_extreme(name, as_lines(input), dim)
     return namespace(input.array).expand_dims(index, dim) if keepdim and input.ndim else index
 
 
@@ -167,7 +177,7 @@ def _extreme(name: str, input: Tensor, dim: int, keepdim: bool) -> ValuesIndices
     dim = normalize_dim(name, dim, input.ndim)
     _require_elements(name, input, (dim,) if input.ndim else ())
     xp = namespace(input.array)
-    index = getattr(xp, "arg" + name)(as_lines(input), axis=dim)
+    index = first_extreme("arg" + name, as_lines(input), dim)
     return pick(input, dim, xp.expand_dims(index, dim), keepdim)
 
 

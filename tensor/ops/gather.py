@@ -93,7 +93,7 @@ class ScatterExtreme(Op):
         self.x, self.index, self.src, self.dim = x, index, src, dim
         self.y = x.copy()
         ufunc = namespace(x).maximum if largest else namespace(x).minimum
-        ufunc.at(self.y, positions(index, dim), src[corner(index.shape)])
+        combine_at(ufunc, self.y, positions(index, dim), src[corner(index.shape)])
         return self.y
 
     def backward(self, dy):
@@ -118,7 +118,7 @@ class ScatterProd(Op):
     def forward(self, x, index, src, *, dim):
         self.x, self.index, self.src, self.dim = x, index, src, dim
         y = x.copy()
-        namespace(x).multiply.at(y, positions(index, dim), src[corner(index.shape)])
+        combine_at(namespace(x).multiply, y, positions(index, dim), src[corner(index.shape)])
         return y
 
     def backward(self, dy):
@@ -127,11 +127,30 @@ class ScatterProd(Op):
         src_zero = src == 0
         x, src = xp.where(x_zero, 1, self.x), xp.where(src_zero, 1, src)
         product, zeros = x.copy(), x_zero.astype(int)
-        xp.multiply.at(product, at, src)
-        xp.add.at(zeros, at, src_zero)
+        combine_at(xp.multiply, product, at, src)
+        xp.add.at(zeros, at, src_zero.astype(int))
         dx = dy * xp.where(zeros - x_zero > 0, 0, product / x)
         dsrc = dy[at] * xp.where(zeros[at] - src_zero > 0, 0, product[at] / src)
         return dx, None, in_corner(dsrc, self.src.shape)
+
+
+def combine_at(ufunc, y, at: tuple, values) -> None:
+    """`ufunc.at(y, at, values)`: y[at] = ufunc(y[at], values), y in row-major order, once for each time a place occurs.
+
+    CuPy multiplies in this way not at all, and its largest and smallest of float64 are rounded to float32. There the
+    first values for each place are combined in one go, then the second ones, and so on.
+    """
+    if isinstance(y, np.ndarray):
+        ufunc.at(y, at, values)
+        return
+    xp, flat = namespace(y), y.reshape(-1)
+    places = xp.arange(y.size).reshape(y.shape)[at].reshape(-1)
+    order = xp.argsort(places, kind="stable")
+    places, values = places[order], values.reshape(-1)[order]
+    turns = xp.arange(places.size) - xp.searchsorted(places, places)  # which of those for its place a value is
+    for turn in range(int(turns.max()) + 1 if turns.size else 0):
+        now = turns == turn
+        flat[places[now]] = ufunc(flat[places[now]], values[now])
 
 
 def corner(shape: tuple[int, ...]) -> tuple[slice, ...]:
@@ -229,8 +248,8 @@ def scatter_reduce(
 ) -> Tensor:
     """A copy of input in which all elements of src that `index` sends to one position along `dim` become one.
 
-    `reduce` is "sum", "prod" (on the CPU only), "mean", "amax" or "amin". The element of input that was
-    there counts too, unless include_self is False; where nothing is sent it stays.
+    `reduce` is "sum", "prod", "mean", "amax" or "amin". The element of input that was there counts too, unless
+    include_self is False; where nothing is sent it stays.
     """
     neutral = {"sum": 0, "prod": 1, "mean": 0, "amax": -math.inf, "amin": math.inf}
     if reduce not in neutral:

@@ -14,7 +14,7 @@ import operator
 import numpy as np
 
 from tensor.checks import shape_text
-from tensor.devices import is_array, namespace
+from tensor.devices import CPU, is_array, namespace
 from tensor.inplace import assign
 from tensor.kernels import kernels
 from tensor.late_checks import require_all
@@ -150,7 +150,7 @@ def _plain(part, xp):
     elif isinstance(part, bool | np.bool_):
         return xp.asarray(part)
     elif isinstance(part, list | tuple | range):
-        part = as_array(list(part)) if len(part) else np.zeros(0, np.int64)
+        part = as_array(list(part), device=CPU) if len(part) else np.zeros(0, np.int64)
     elif not is_array(part):
         try:
             return operator.index(part)

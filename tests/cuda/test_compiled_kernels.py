@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from cudasim.build import includes
 
-from tensor.kernels import cuda_kernels
+from tensor.kernels import clip, cuda_kernels
 from tensor.kernels.cuda_attention import SHARED_BYTES, tile_macros
 from tensor.kernels.cuda_source import FOLDER, options, source
 
@@ -20,6 +20,7 @@ pytestmark = pytest.mark.skipif(cudasim.why_not() is not None, reason=str(cudasi
 MOST_SPILLED = 0  # bytes
 MOST_REGISTERS = 128  # of a thread: then 512 threads fit on a multiprocessor, two blocks of 256
 FILES = sorted(path.stem for path in FOLDER.glob("*.cu"))
+TABLES = {"adam": cuda_kernels.ADAM_MACROS, "clip": clip.MACROS}
 HEADS = {"e": [64], "f": [16, 64, 128], "d": [64]}  # channels of attention's heads, by dtype
 
 KERNEL = re.compile(
@@ -34,7 +35,7 @@ def variants(file: str, letter: str) -> list[dict[str, int]]:
     """The macros that a file is compiled with, as the Python beside it does."""
     if file == "attention":
         return [tile_macros(channels, np.dtype(letter)) for channels in HEADS[letter]]
-    return [cuda_kernels.ADAM_MACROS if file == "adam" else {}]
+    return [TABLES.get(file, {})]
 
 
 def compiled(file: str, letter: str, macros: dict[str, int], architecture: str) -> list[re.Match]:

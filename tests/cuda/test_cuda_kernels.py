@@ -24,8 +24,9 @@ from test_kernels import (
     small_cases,
 )
 
+import nn
 import tensor
-from tensor.kernels import cuda_attention, cuda_kernels, kernels, numpy_kernels, use_kernels
+from tensor.kernels import clip, cuda_attention, cuda_kernels, kernels, numpy_kernels, use_kernels
 
 cupy = pytest.importorskip("cupy")
 
@@ -129,17 +130,51 @@ class TestCrossEntropy:
 class TestAdam:
     def test_more_parameters_than_a_launch_takes(self):
         settings = {"lr": 0.1, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "decay": 0.1, "l2": 0.0, "step": 1}
-        sizes = [1, 5000, 3] * 50
+        sizes = [1, 5000, 3, 0] * 50
         parameters = [(*draw(4, n).astype("float32") ** 2, None) for n in sizes]
         expected = [tuple(a if a is None else a.copy() for a in arrays) for arrays in parameters]
         numpy_kernels.adam_step(expected, **settings)
         before = cudasim.launches() if cudasim.started() else 0
         ours.adam_step(parameters, **settings)
         if cudasim.started():
-            assert cudasim.launches() - before == math.ceil(150 / cuda_kernels.TABLE_SIZE)
+            assert cudasim.launches() - before == math.ceil(150 / cuda_kernels.ADAM_MACROS["TABLE_SIZE"])
         for a, b in zip(parameters, expected, strict=True):
             for x, y in zip(a[:4], b[:4], strict=True):
                 np.testing.assert_allclose(x, y, rtol=2e-5, atol=1e-6)
+
+
+class TestClipping:
+    def gradients(self):
+        shapes = [(1,), (5000,), (0,), (3, 7), (70, 90)] * 40
+        arrays = [draw(*shape).astype("float32") for shape in shapes]
+        return [*arrays, draw(6, 4).astype("float32").T, draw(5), draw(9, 9).astype("float16")]
+
+    def test_equals_numpys(self):
+        expected = self.gradients()
+        ours = [cupy.asarray(a) for a in expected]
+        squares = clip.sum_of_squares(expected[:-1])
+        with cudasim.shuffled(1) if cudasim.started() else contextlib.nullcontext():
+            assert float(clip.sum_of_squares(ours[:-1])) == pytest.approx(squares, rel=1e-5)
+            clip.scale_all(ours, cupy.asarray(0.3))
+        clip.scale_all(expected, 0.3)
+        for a, b in zip(ours, expected, strict=True):
+            assert (a.dtype, a.strides) == (b.dtype, b.strides)
+            np.testing.assert_allclose(a.get(), b, rtol=2e-3 if a.dtype == "float16" else 1e-6)
+
+    @pytest.mark.skipif(not cudasim.started(), reason="a real GPU does not count launches")
+    @pytest.mark.parametrize("count", [3, 150])
+    def test_takes_a_handful_of_launches_however_many_there_are(self, count):
+        parameters = [nn.Parameter(tensor.ones(2, 3, device="cuda")) for _ in range(count)]
+        for p in parameters:
+            p.grad = tensor.ones(2, 3, device="cuda")
+        before = cudasim.launches()
+        norm = nn.utils.clip_grad_norm_(parameters, 1.0)
+        assert cudasim.launches() - before <= 12
+        assert norm.item() == pytest.approx(math.sqrt(6 * count), rel=1e-6)
+
+    def test_nothing_but_empty_gradients(self):
+        assert float(clip.sum_of_squares([cupy.zeros(0)])) == 0
+        clip.scale_all([cupy.zeros(0)], cupy.asarray(0.5))
 
 
 class TestChoice:

@@ -25,6 +25,7 @@ HERE = Path(__file__).parent
 SOURCES = ["memory.c", "runtime.c", "driver.c", "threads.c"]
 GCC = ["gcc", "-std=gnu17", "-O2", "-w", "-shared", "-fPIC", "-U_FORTIFY_SOURCE"]  # fortified longjmp forbids fibers
 GXX = ["g++", "-std=c++17", "-O1", "-w", "-fPIC", "-fpermissive"]
+PRELUDES = ["prelude.h", "half.h"]  # what is included before every kernel, and before one with 16-bit numbers
 NEEDED = ["cupy", "nvidia.cuda_nvrtc", "nvidia.cuda_runtime", "nvidia.cuda_nvcc"]
 
 
@@ -79,7 +80,8 @@ def _build(out: Path) -> None:
     run([*GCC, "-Wl,-soname,libcublas.so.12", script, "-o", out / "libcublas.so.12", HERE / "blas.c", out / "stubs.c"])
     (out / "lt.c").write_text("int cublasLtCreate(void *handle) { return 15; }\n")
     run([*GCC, "-Wl,-soname,libcublasLt.so.12", "-o", out / "libcublasLt.so.12", out / "lt.c"])
-    run([*GXX, *includes(), "-x", "c++-header", HERE / "prelude.h", "-o", out / "prelude.h.gch"])
+    for name in PRELUDES:
+        run([*GXX, *includes(), "-x", "c++-header", HERE / name, "-o", out / f"{name}.gch"])
 
 
 def _functions_cupy_needs() -> Iterator[str]:

@@ -75,16 +75,16 @@ def test_same_weights_same_results(name, args, kwargs, inputs):
         a.requires_grad_()
         b.requires_grad_()
     y, expected = ours(a), theirs(b)
-    np.testing.assert_allclose(y.detach().numpy(), expected.detach().numpy(), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(y.numpy(force=True), expected.numpy(force=True), rtol=1e-9, atol=1e-12)
     g = numbers(*y.shape, seed=5)
     y.backward(tensor.tensor(g))
     expected.backward(torch.tensor(g))
     if inputs.dtype.kind == "f":
-        np.testing.assert_allclose(a.grad.numpy(), b.grad.numpy(), rtol=1e-7, atol=1e-12)
+        np.testing.assert_allclose(a.grad.numpy(force=True), b.grad.numpy(force=True), rtol=1e-7, atol=1e-12)
     names = [n for n, _ in theirs.named_parameters()]
     assert [n for n, _ in ours.named_parameters()] == names
     for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
-        np.testing.assert_allclose(p.grad.numpy(), q.grad.numpy(), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(p.grad.numpy(force=True), q.grad.numpy(force=True), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize(("name", "args", "kwargs", "inputs"), LAYERS, ids=lambda v: str(v)[:30])
@@ -116,10 +116,10 @@ def test_losses(name, kwargs, target):
     theirs = getattr(torch.nn, name)(**{**kwargs, **{k: torch.tensor(v) for k, v in arrays.items()}})
     a, b = tensor.tensor(x[0], requires_grad=True), torch.tensor(x[0], requires_grad=True)
     y, expected = ours(a, tensor.tensor(target)), theirs(b, torch.tensor(target))
-    np.testing.assert_allclose(y.detach().numpy(), expected.detach().numpy(), rtol=1e-9)
+    np.testing.assert_allclose(y.numpy(force=True), expected.numpy(force=True), rtol=1e-9)
     y.sum().backward()
     expected.sum().backward()
-    np.testing.assert_allclose(a.grad.numpy(), b.grad.numpy(), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(a.grad.numpy(force=True), b.grad.numpy(force=True), rtol=1e-9, atol=1e-12)
     assert list(ours.state_dict()) == list(theirs.state_dict())
 
 
@@ -135,11 +135,11 @@ class TestDropout:
         tensor.manual_seed(0)
         layer, ones = nn.Dropout(0.25), tensor.ones(400, 250, requires_grad=True)
         y = layer(ones)
-        kept = y.numpy() if not y.requires_grad else y.detach().numpy()
+        kept = y.numpy(force=True)
         assert set(np.unique(kept)) == {np.float32(0), np.float32(1 / 0.75)}
         assert abs((kept != 0).mean() - 0.75) < 5 * math.sqrt(0.75 * 0.25 / kept.size)
         y.sum().backward()
-        assert (ones.grad.numpy() == kept).all()
+        assert (ones.grad.numpy(force=True) == kept).all()
 
     def test_evaluation_is_the_identity(self):
         ones = tensor.ones(3)
@@ -166,7 +166,7 @@ class TestDropout:
         tensor.manual_seed(0)
         q = tensor.ones(1, 1, 40, 4)
         y = nn.functional.scaled_dot_product_attention(q, q, tensor.ones(1, 1, 40, 1), dropout_p=0.5)
-        assert y.numpy().std() > 0.01
+        assert y.numpy(force=True).std() > 0.01
         assert abs(float(y.mean()) - 1) < 0.2
 
 
@@ -176,7 +176,7 @@ def test_first_values_are_distributed_as_torchs(name, args):
     torch.manual_seed(0)
     ours, theirs = getattr(nn, name)(*args), getattr(torch.nn, name)(*args)
     for (_, p), (_, q) in zip(ours.named_parameters(), theirs.named_parameters(), strict=True):
-        a, b = p.detach().numpy(), q.detach().numpy()
+        a, b = p.numpy(force=True), q.numpy(force=True)
         assert a.shape == b.shape
         error = 5 * b.std() / math.sqrt(a.size)
         assert abs(a.mean()) < error
@@ -189,4 +189,4 @@ def test_embedding_from_pretrained():
     assert not nn.Embedding.from_pretrained(table).weight.requires_grad
     learned = nn.Embedding.from_pretrained(table, freeze=False)
     assert learned.weight.requires_grad
-    assert (learned(tensor.tensor([2])).detach().numpy() == table.numpy()[2]).all()
+    assert (learned(tensor.tensor([2])).numpy(force=True) == table.numpy(force=True)[2]).all()

@@ -8,7 +8,6 @@ from compare import numbers
 import nn
 import tensor
 from nn import optim
-from tensor.kernels import use_kernels
 
 SHAPES = [(5, 3), (3,), ()]
 
@@ -51,16 +50,7 @@ def run(parameters, optimizer, steps):
 
 def assert_equal(ours, theirs):
     for p, q in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(p.detach().numpy(), q.detach().numpy(), rtol=1e-10, atol=1e-13)
-
-
-@pytest.fixture(params=["numpy", "numba"])
-def kernels(request):
-    if request.param == "numba":
-        pytest.importorskip("numba")
-    use_kernels(request.param)
-    yield
-    use_kernels(None)
+        np.testing.assert_allclose(p.numpy(force=True), q.numpy(force=True), rtol=1e-10, atol=1e-13)
 
 
 @pytest.mark.parametrize(("name", "options"), CASES, ids=lambda v: str(v))
@@ -122,7 +112,7 @@ def test_state_from_torch(name, options):
     ours, theirs = start()
     b = getattr(torch.optim, name)(theirs, **options)
     run(theirs, b, 3)
-    ours = [nn.Parameter(q.detach().numpy().copy()) for q in theirs]
+    ours = [nn.Parameter(q.numpy(force=True).copy()) for q in theirs]
     a = getattr(optim, name)(ours, **options)
     a.load_state_dict(b.state_dict())
     run(ours, a, 3)
@@ -133,7 +123,9 @@ def test_state_from_torch(name, options):
     assert ours_state["param_groups"][0]["params"] == torch_state["param_groups"][0]["params"]
     for number, entries in ours_state["state"].items():
         for key, value in entries.items():
-            np.testing.assert_allclose(value.numpy(), torch_state["state"][number][key].numpy(), rtol=1e-10)
+            np.testing.assert_allclose(
+                value.numpy(force=True), torch_state["state"][number][key].numpy(force=True), rtol=1e-10
+            )
 
 
 def test_loaded_state_is_a_copy():

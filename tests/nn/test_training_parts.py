@@ -35,7 +35,7 @@ class TestInit:
         tensor.manual_seed(1)
         p = nn.Parameter(tensor.zeros(*self.shape))
         assert getattr(init, name)(p, **kwargs) is p
-        values = p.detach().numpy()
+        values = p.numpy(force=True)
         assert abs(values.mean() - mean) < 5 * std / math.sqrt(values.size)
         assert abs(values.std() / std - 1) < 0.02
         if "uniform" in name:
@@ -46,7 +46,7 @@ class TestInit:
 
     def test_trunc_normal_stays_inside(self):
         tensor.manual_seed(1)
-        values = init.trunc_normal_(tensor.zeros(200, 50), mean=0.5, std=1.0, a=0.0, b=1.0).numpy()
+        values = init.trunc_normal_(tensor.zeros(200, 50), mean=0.5, std=1.0, a=0.0, b=1.0).numpy(force=True)
         assert values.min() >= 0
         assert values.max() <= 1
         assert values.std() > 0.2
@@ -60,7 +60,11 @@ class TestInit:
 
     @pytest.mark.parametrize("shape", [(4, 7), (7, 4), (3, 2, 5)])
     def test_orthogonal(self, shape):
-        w = init.orthogonal_(tensor.zeros(*shape, dtype=tensor.float64), gain=2.0).numpy().reshape(shape[0], -1)
+        w = (
+            init.orthogonal_(tensor.zeros(*shape, dtype=tensor.float64), gain=2.0)
+            .numpy(force=True)
+            .reshape(shape[0], -1)
+        )
         product = w @ w.T if shape[0] < w.shape[1] else w.T @ w
         np.testing.assert_allclose(product, 4 * np.eye(len(product)), atol=1e-12)
 
@@ -166,14 +170,14 @@ class TestClipping:
         assert total.item() == pytest.approx(expected.item(), rel=1e-12)
         assert total.shape == ()
         for p, q in zip(ours[:2], theirs[:2], strict=True):
-            np.testing.assert_allclose(p.grad.numpy(), q.grad.numpy(), rtol=1e-12)
+            np.testing.assert_allclose(p.grad.numpy(force=True), q.grad.numpy(force=True), rtol=1e-12)
 
     def test_nothing_to_clip(self):
         assert nn.utils.clip_grad_norm_([nn.Parameter(tensor.ones(2))], 1.0).item() == 0
         p = nn.Parameter(tensor.ones(2))
         p.grad = tensor.ones(2) * 3
         nn.utils.clip_grad_norm_(p, 1.0)  # one Tensor instead of a list
-        assert p.grad.numpy() == pytest.approx(np.full(2, math.sqrt(0.5)), rel=1e-5)
+        assert p.grad.numpy(force=True) == pytest.approx(np.full(2, math.sqrt(0.5)), rel=1e-5)
 
     def test_not_finite(self):
         ours, _ = self.both()
@@ -187,7 +191,7 @@ class TestClipping:
         nn.utils.clip_grad_value_(ours, 0.7)
         torch.nn.utils.clip_grad_value_(theirs, 0.7)
         for p, q in zip(ours[:2], theirs[:2], strict=True):
-            np.testing.assert_allclose(p.grad.numpy(), q.grad.numpy())
+            np.testing.assert_allclose(p.grad.numpy(force=True), q.grad.numpy(force=True))
 
     def test_vector_round_trip(self):
         model = nn.Sequential(nn.Linear(2, 3), nn.LayerNorm(3))
@@ -195,7 +199,7 @@ class TestClipping:
         assert vector.shape == (2 * 3 + 3 + 3 + 3,)
         nn.utils.vector_to_parameters(vector.detach() * 2, model.parameters())
         again = nn.utils.parameters_to_vector(model.parameters())
-        np.testing.assert_allclose(again.detach().numpy(), 2 * vector.detach().numpy())
+        np.testing.assert_allclose(again.numpy(force=True), 2 * vector.numpy(force=True))
 
 
 def test_names_are_where_torch_has_them():

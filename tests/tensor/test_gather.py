@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from compare import check, numbers, ours_and_theirs
+from compare import check, numbers, ours_and_theirs, wait
 
 import tensor
 
@@ -96,13 +96,13 @@ def test_masked_fill_broadcasts_x_too():
 @pytest.mark.parametrize("index", [np.array([[0, 2, 1]]), np.zeros((0, 3), int)], ids=label)
 def test_src_larger_than_the_index(name, index):
     check(*ours_and_theirs(name), [X, 0, index, SRC], gradients=False)
-    src = tensor.from_numpy(SRC).requires_grad_()  # torch has no gradient of this
-    getattr(tensor, name)(tensor.from_numpy(X), 0, tensor.from_numpy(index), src).sum().backward()
+    src = tensor.tensor(SRC, requires_grad=True)  # torch has no gradient of this
+    getattr(tensor, name)(tensor.tensor(X), 0, tensor.tensor(index), src).sum().backward()
     assert src.grad.tolist() == [[1.0 if row < len(index) else 0.0] * 3 for row in range(2)]
 
 
 def test_scatter_with_reduce_add_is_scatter_add():
-    x, index, src = tensor.from_numpy(X), tensor.from_numpy(TWICE), tensor.from_numpy(SRC)
+    x, index, src = tensor.tensor(X), tensor.tensor(TWICE), tensor.tensor(SRC)
     assert x.scatter(0, index, src, reduce="add").tolist() == x.scatter_add(0, index, src).tolist()
 
 
@@ -200,4 +200,5 @@ ERRORS = [
 def test_error(call, error, text):
     with pytest.raises(error) as raised:
         call(tensor.ones(2, 3))
+        wait()
     assert str(raised.value) == text

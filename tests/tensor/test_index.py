@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from compare import check, numbers
+from compare import check, numbers, wait
 
 import tensor
 
@@ -122,7 +122,7 @@ def test_values_broadcast_and_are_converted():
 
 
 def test_nested_list_is_an_index_tensor():
-    x = tensor.from_numpy(X)
+    x = tensor.tensor(X)
     assert x[[[0, 1], [1, 0]]].tolist() == x[tensor.tensor([[0, 1], [1, 0]])].tolist()
 
 
@@ -174,7 +174,7 @@ def test_rows_read_often_add_up():
 def test_an_index_written_after_the_read_does_not_change_the_gradient(read):
     grads = []
     for changed in (False, True):
-        x, index = tensor.from_numpy(numbers(2)).requires_grad_(), tensor.tensor([0, 1])
+        x, index = tensor.tensor(numbers(2), requires_grad=True), tensor.tensor([0, 1])
         y = read(x, index)
         if changed:
             index[:] = tensor.tensor([1, 0])
@@ -244,4 +244,5 @@ ERRORS = [
 def test_error(call, error, text):
     with pytest.raises(error) as raised:
         call(tensor.ones(2, 3))
+        wait()
     assert str(raised.value) == text

@@ -20,6 +20,7 @@ def test_every_operator_of_pytorch_is_covered_or_left_out_with_a_reason():
     assert not covered.keys() & opinfo.names(LEFT_OUT).keys()
 
 
+@pytest.mark.skipif(opinfo.DEVICE != "cpu", reason="a GPU runs one sample of each operator")
 def test_breadth():
     ops = {op.name for op in opinfo.covered_ops().values()}
     outcomes = [opinfo.run(name) for name in opinfo.covered_ops()]

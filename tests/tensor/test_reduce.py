@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from compare import check, numbers, ours_and_theirs
+from compare import check, numbers, ours_and_theirs, wait
 
 import tensor
 
@@ -202,4 +202,5 @@ ERRORS = [
 def test_error(call, error, text):
     with pytest.raises(error) as raised:
         call(tensor.ones(2, 3))
+        wait()
     assert str(raised.value) == text

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from compare import wait
 
 import tensor
 from tinygrad_gpt import GPT, GPTConfig
@@ -59,8 +60,8 @@ def both_models(config: GPTConfig) -> tuple[GPT, dict[str, torch.Tensor]]:
     generator = np.random.default_rng(1)
     weights = {}
     for name, parameter in model.named_parameters():
-        parameter.data.array[...] += 0.2 * generator.standard_normal(parameter.shape)
-        weights[name] = torch.tensor(parameter.detach().numpy().copy(), requires_grad=True)
+        parameter.data += tensor.tensor(0.2 * generator.standard_normal(parameter.shape))
+        weights[name] = torch.tensor(parameter.numpy(force=True).copy(), requires_grad=True)
     return model, weights
 
 
@@ -80,16 +81,18 @@ CONFIGS = {
 def test_same_logits_loss_and_gradients_as_pytorch(config, length):
     model, weights = both_models(config)
     x, y = random_ids((2, 3, length), config.vocab_size)
-    logits, loss = model(tensor.from_numpy(x), tensor.from_numpy(y))
+    logits, loss = model(tensor.tensor(x), tensor.tensor(y))
     loss.backward()
     their_logits, their_loss = torch_forward(weights, config, torch.tensor(x), torch.tensor(y))
     their_loss.backward()
-    np.testing.assert_allclose(logits.detach().numpy(), their_logits.detach().numpy(), rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(logits.numpy(force=True), their_logits.numpy(force=True), rtol=1e-6, atol=1e-12)
     np.testing.assert_allclose(loss.item(), their_loss.item(), rtol=1e-9)
     for name, parameter in model.named_parameters():
-        theirs = weights[name].grad.numpy()
+        theirs = weights[name].grad.numpy(force=True)
         scale = np.abs(theirs).max()
-        np.testing.assert_allclose(parameter.grad.numpy(), theirs, rtol=1e-6, atol=1e-9 * scale + 1e-15, err_msg=name)
+        np.testing.assert_allclose(
+            parameter.grad.numpy(force=True), theirs, rtol=1e-6, atol=1e-9 * scale + 1e-15, err_msg=name
+        )
 
 
 def test_same_losses_as_pytorch_over_20_adamw_steps():
@@ -106,7 +109,7 @@ def test_same_losses_as_pytorch_over_20_adamw_steps():
     )
     for step in range(20):
         x, y = random_ids((2, 4, config.block_size), config.vocab_size, seed=step)
-        _, loss = model(tensor.from_numpy(x), tensor.from_numpy(y))
+        _, loss = model(tensor.tensor(x), tensor.tensor(y))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -117,7 +120,7 @@ def test_same_losses_as_pytorch_over_20_adamw_steps():
         np.testing.assert_allclose(loss.item(), their_loss.item(), rtol=1e-6, err_msg=f"step {step}")
     for name, parameter in model.named_parameters():
         np.testing.assert_allclose(
-            parameter.detach().numpy(), weights[name].detach().numpy(), rtol=1e-6, atol=1e-9, err_msg=name
+            parameter.numpy(force=True), weights[name].numpy(force=True), rtol=1e-6, atol=1e-9, err_msg=name
         )
 
 
@@ -158,7 +161,7 @@ def test_number_of_parameters(config, count):
 def test_initial_weights_are_gpt2s(tie_weights):
     config = GPTConfig(block_size=64, vocab_size=200, n_layer=4, n_head=4, n_embd=128, tie_weights=tie_weights)
     for name, parameter in make_model(config).named_parameters():
-        values = parameter.detach().numpy()
+        values = parameter.numpy(force=True)
         if parameter.dim() == 1:
             expected = np.ones_like(values) if "ln_" in name and name.endswith("weight") else 0.0
             np.testing.assert_array_equal(values, expected, err_msg=name)
@@ -172,31 +175,31 @@ def test_without_blocks_only_the_last_token_and_its_position_count():
     model = make_model(CONFIGS["no blocks"]).eval()
     x = random_ids((2, 8))
     x[1, -1] = x[0, -1]
-    logits, _ = model(tensor.from_numpy(x))
-    np.testing.assert_array_equal(logits.detach().numpy()[0], logits.detach().numpy()[1])
+    logits, _ = model(tensor.tensor(x))
+    np.testing.assert_array_equal(logits.numpy(force=True)[0], logits.numpy(force=True)[1])
 
 
 def test_the_first_loss_is_that_of_a_uniform_guess():
     x, y = random_ids((2, 4, 8))
-    _, loss = make_model()(tensor.from_numpy(x), tensor.from_numpy(y))
+    _, loss = make_model()(tensor.tensor(x), tensor.tensor(y))
     assert loss.item() == pytest.approx(math.log(SMALL.vocab_size), rel=0.02)
 
 
 def test_without_targets_only_the_last_position_is_scored():
     model = make_model().eval()
     x, y = random_ids((2, 3, 8))
-    logits, loss = model(tensor.from_numpy(x))
-    every_position, _ = model(tensor.from_numpy(x), tensor.from_numpy(y))
+    logits, loss = model(tensor.tensor(x))
+    every_position, _ = model(tensor.tensor(x), tensor.tensor(y))
     assert loss is None and logits.shape == (3, 1, SMALL.vocab_size)
-    np.testing.assert_allclose(logits.detach().numpy(), every_position.detach().numpy()[:, -1:], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(logits.numpy(force=True), every_position.numpy(force=True)[:, -1:], rtol=1e-4, atol=1e-6)
 
 
 def test_targets_of_minus_one_do_not_count():
     model = make_model().eval()
     x, y = random_ids((2, 3, 8))
     y[:, 4:] = -1
-    _, loss = model(tensor.from_numpy(x), tensor.from_numpy(y))
-    _, short = model(tensor.from_numpy(x[:, :4]), tensor.from_numpy(y[:, :4]))
+    _, loss = model(tensor.tensor(x), tensor.tensor(y))
+    _, short = model(tensor.tensor(x[:, :4]), tensor.tensor(y[:, :4]))
     assert loss.item() == pytest.approx(short.item(), rel=1e-5)
 
 
@@ -205,16 +208,16 @@ def test_a_position_does_not_see_the_ones_after_it():
     x, y = random_ids((2, 1, 8))
     changed = x.copy()
     changed[:, 5] = (changed[:, 5] + 1) % SMALL.vocab_size
-    before, _ = model(tensor.from_numpy(x), tensor.from_numpy(y))
-    after, _ = model(tensor.from_numpy(changed), tensor.from_numpy(y))
-    differs = np.abs(before.detach().numpy() - after.detach().numpy()).max(axis=(0, 2)) > 1e-6
+    before, _ = model(tensor.tensor(x), tensor.tensor(y))
+    after, _ = model(tensor.tensor(changed), tensor.tensor(y))
+    differs = np.abs(before.numpy(force=True) - after.numpy(force=True)).max(axis=(0, 2)) > 1e-6
     assert differs.tolist() == [False] * 5 + [True] * 3
 
 
 def test_dropout_acts_in_training_only():
     config = GPTConfig(block_size=8, vocab_size=11, n_layer=2, n_head=2, n_embd=12, dropout=0.5)
     model = make_model(config)
-    x, y = (tensor.from_numpy(ids) for ids in random_ids((2, 4, 8)))
+    x, y = (tensor.tensor(ids) for ids in random_ids((2, 4, 8)))
     losses = [model(x, y)[1].item() for _ in range(2)]
     model.eval()
     calm = [model(x, y)[1].item() for _ in range(2)]
@@ -231,12 +234,12 @@ def test_only_matrices_decay():
 
 class TestGenerate:
     def greedy(self, model, x, count=6, **options) -> list:
-        return model.generate(tensor.from_numpy(x), count, **options).tolist()
+        return model.generate(tensor.tensor(x), count, **options).tolist()
 
     @pytest.mark.parametrize("batch, length, count", [(1, 1, 1), (3, 4, 10), (2, 20, 3), (1, 2, 0)])
     def test_appends_to_the_prompt(self, batch, length, count):
         x = random_ids((batch, length))
-        y = make_model().eval().generate(tensor.from_numpy(x), count).numpy()
+        y = make_model().eval().generate(tensor.tensor(x), count).numpy(force=True)
         assert y.shape == (batch, length + count)
         np.testing.assert_array_equal(y[:, :length], x)
         assert y.min() >= 0 and y.max() < SMALL.vocab_size
@@ -245,8 +248,8 @@ class TestGenerate:
         model, x = make_model().eval(), random_ids((2, 3))
         expected = x
         for _ in range(6):
-            logits, _ = model(tensor.from_numpy(expected[:, -SMALL.block_size :]))
-            expected = np.concatenate((expected, logits.detach().numpy()[:, -1].argmax(-1)[:, None]), axis=1)
+            logits, _ = model(tensor.tensor(expected[:, -SMALL.block_size :]))
+            expected = np.concatenate((expected, logits.numpy(force=True)[:, -1].argmax(-1)[:, None]), axis=1)
         assert self.greedy(model, x, temperature=0) == expected.tolist()
 
     @pytest.mark.parametrize("options", [{"top_k": 1}, {"top_p": 1e-9}, {"temperature": 1e-6}])
@@ -268,7 +271,7 @@ class TestGenerate:
         assert draws[0] == draws[1] != draws[2]
 
     def test_makes_no_graph(self):
-        y = make_model().generate(tensor.from_numpy(random_ids((1, 3))), 1)
+        y = make_model().generate(tensor.tensor(random_ids((1, 3))), 1)
         assert not y.requires_grad
 
     @pytest.mark.parametrize(
@@ -282,19 +285,19 @@ class TestGenerate:
     )
     def test_refuses_what_makes_no_sense(self, options, sentence):
         with pytest.raises(ValueError, match=sentence):
-            make_model().generate(tensor.from_numpy(random_ids((1, 1))), 1, **options)
+            make_model().generate(tensor.tensor(random_ids((1, 1))), 1, **options)
 
 
 def test_crop_block_size_keeps_what_the_model_computes():
     model = make_model().eval()
-    x, y = (tensor.from_numpy(ids) for ids in random_ids((2, 2, 4)))
+    x, y = (tensor.tensor(ids) for ids in random_ids((2, 2, 4)))
     before, _ = model(x, y)
     model.crop_block_size(4)
     after, _ = model(x, y)
-    np.testing.assert_array_equal(before.detach().numpy(), after.detach().numpy())
+    np.testing.assert_array_equal(before.numpy(force=True), after.numpy(force=True))
     assert model.config.block_size == 4 and model.transformer.wpe.weight.shape == (4, 12)
     with pytest.raises(ValueError, match="longer than the block_size, 4"):
-        model(tensor.from_numpy(random_ids((1, 5))))
+        model(tensor.tensor(random_ids((1, 5))))
     with pytest.raises(ValueError, match="block_size can be cropped to 1 … 4, got 5"):
         model.crop_block_size(5)
 
@@ -324,4 +327,5 @@ def test_config_errors(changed, sentence):
 )
 def test_input_errors(ids, sentence):
     with pytest.raises(ValueError, match=sentence):
-        make_model()(tensor.from_numpy(ids))
+        make_model()(tensor.tensor(ids))
+        wait()
