@@ -1,9 +1,11 @@
 """What all tests share: `tests/compare.py` can be imported, torch computes on one thread, like the rest; and CUDA.
 
 `pytest` tests on the CPU. `pytest -m gpu` runs the tests that a GPU can run on one, and with `--simulate-cuda` on a
-simulated one (cudasim/README.md): that is how `test_cuda.py` runs them where there is none. `--shard=1/2` takes half.
+simulated one (cudasim/README.md): that is how `test_cuda.py` runs them where there is none. Several processes with the
+same `--share=FOLDER` divide the files among them.
 """
 
+import functools
 from pathlib import Path
 
 import compare
@@ -45,7 +47,7 @@ ON_GPU = [
 
 def pytest_addoption(parser):
     parser.addoption("--simulate-cuda", action="store_true", help="with -m gpu: simulate CUDA, see tests/cudasim")
-    parser.addoption("--shard", default="1/1", help="with -m gpu: K/N runs the K-th of N parts of the tests")
+    parser.addoption("--share", type=Path, help="with -m gpu: leave out the files that others with this folder run")
 
 
 def on_gpu(config) -> bool:
@@ -74,7 +76,22 @@ def pytest_ignore_collect(collection_path, config):
 def pytest_collection_modifyitems(config, items):
     if not on_gpu(config):
         return
-    part, parts = map(int, config.option.shard.split("/"))
-    items[:] = items[part - 1 :: parts]
     for item in items:
         item.add_marker("gpu")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item):
+    """Whole files are shared out: the tests of one need the same kernels and the same fixtures."""
+    folder = item.config.option.share
+    return None if folder is None or is_ours(item.path.relative_to(TESTS), folder) else True
+
+
+@functools.cache
+def is_ours(file: Path, folder: Path) -> bool:
+    """Is this process the first to come to `file`?"""
+    try:
+        (folder / file.as_posix().replace("/", "-")).mkdir()
+    except FileExistsError:
+        return False
+    return True

@@ -33,3 +33,19 @@ def assert_same_run(one: Path, other: Path) -> None:
             state["config"].pop("max_iters")
             state["sha256"].pop("state.json")  # of these settings too
         assert states[0] == states[1]
+
+
+def assert_skips_its_first_step(train, folder: Path) -> None:
+    """`train(*options)`, which returns what is printed, leaves the weights as they are where the gradient overflows.
+
+    With two tokens in a batch the first loss scale, 65536, is too large for the gradient of the head.
+    """
+    options = ("--dtype=float16", "--batch_size=1", "--block_size=2", "--max_iters=1", "--eval_interval=1")
+    printed = train(f"--out_dir={folder}", *options)
+    assert "iter 0: a gradient overflowed float16, the step is skipped; loss scale 32768 from here" in printed
+    before, after = (load_file(folder / name / "model.safetensors") for name in ("best", "last"))
+    for name in before:
+        np.testing.assert_array_equal(after[name], before[name], err_msg=name)
+    states = [json.loads((folder / name / "state.json").read_text()) for name in ("best", "last")]
+    assert [state["iteration"] for state in states] == [0, 1]
+    assert [state["grad_scaler"]["scale"] for state in states] == [65536, 32768]

@@ -35,8 +35,9 @@ def sum_of_squares(arrays: Sequence):
 def scale_all(arrays: Sequence, factor) -> None:
     """x ← factor · x for all `arrays`, in place; `factor` is a number, or for arrays on a GPU an array () there."""
     if namespace(*arrays) is np:
-        for a in arrays:
-            a *= factor
+        with np.errstate(invalid="ignore"):  # an inf by a factor of 0 is NaN, as on a GPU
+            for a in arrays:
+                a *= factor
         return
     for dtype, group in _by_dtype(arrays):
         exact = factor.astype(accum(dtype))

@@ -7,6 +7,7 @@ import cudasim
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from same_run import assert_skips_its_first_step
 
 import nn
 import tensor
@@ -81,6 +82,26 @@ def test_the_same_text_is_sampled(runs, folder, capsys):
         texts.append(capsys.readouterr().out)
     assert texts[0] == texts[1]
     assert len(texts[0]) > 30
+
+
+def test_float16_has_nearly_the_losses_of_float32(folder, text):
+    losses = {}
+    for dtype in ("float32", "float16"):
+        train(folder / dtype, text, "cuda", "--max_iters=8", f"--dtype={dtype}")
+        losses[dtype] = [line["loss"] for line in read_metrics(folder / dtype) if "loss" in line]
+    print(f"largest difference of a loss: {np.abs(np.subtract(*losses.values())).max():.1e}")
+    assert losses["float16"] != losses["float32"]
+    np.testing.assert_allclose(losses["float16"], losses["float32"], atol=0.01)
+    assert losses["float16"][-1] < losses["float16"][0]
+
+
+def test_a_step_whose_gradient_overflows_float16_is_skipped_and_said(folder, text, capsys):
+    def run_it(*options):
+        small = ("--n_layer=1", "--n_head=1", "--n_embd=16", "--eval_iters=1", "--warmup_iters=0", "--sample_tokens=0")
+        assert run(["train", f"--input={text}", "--device=cuda", *small, *options]) == 0
+        return capsys.readouterr().out
+
+    assert_skips_its_first_step(run_it, folder / "overflow")
 
 
 @pytest.fixture

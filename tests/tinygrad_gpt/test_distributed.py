@@ -283,6 +283,12 @@ def test_what_all_processes_lack_is_said_once(jobs):
     assert "2 processes cannot divide gradient_accumulation_steps=3" in errors
 
 
+def test_float16_on_several_processes_is_refused(jobs):
+    _, errors = done(jobs.start(2, *jobs.new, "--dtype=float16", "--out_dir=half"), code=2)
+    sentence = "2 processes train together in float32 or float64 only: leave out --dtype=float16."
+    assert errors == f"tinygrad-gpt: {sentence}\n"
+
+
 def test_processes_without_a_backend_are_told_of_it(jobs):
     _, errors = done(jobs.start(2, *jobs.new, "--out_dir=none", backend="none"), code=2)
     assert errors == "tinygrad-gpt: 2 processes were started to train one model each: pass --backend=mpi.\n"

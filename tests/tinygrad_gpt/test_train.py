@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from same_run import assert_same_run, without_speed
+from same_run import assert_same_run, assert_skips_its_first_step, without_speed
 
 from tinygrad_gpt import evaluate, plot, report
 from tinygrad_gpt.data import get_batch
@@ -120,6 +120,20 @@ def test_a_finished_run_that_goes_on_is_the_longer_run(options, train, tmp_path)
     short_end = [line for line in without_speed(tmp_path / "parts") if line["iter"] == 10]
     assert "val_loss" not in short_end[0]
     assert_same_run(tmp_path / "parts", tmp_path / "whole")
+
+
+def test_float16_has_nearly_the_losses_of_float32(train, tmp_path):
+    losses = {}
+    for dtype in ("float32", "float16"):
+        train(f"--out_dir={dtype}", f"--dtype={dtype}", "--log_interval=1")
+        losses[dtype] = [line["loss"] for line in read_metrics(tmp_path / dtype) if "loss" in line]
+    assert losses["float16"] != losses["float32"]
+    np.testing.assert_allclose(losses["float16"], losses["float32"], atol=0.01)
+    assert losses["float16"][-1] < losses["float16"][0] - 0.05
+
+
+def test_a_step_whose_gradient_overflows_float16_is_skipped_and_said(train, tmp_path):
+    assert_skips_its_first_step(train, tmp_path / "run")
 
 
 @pytest.mark.parametrize("signum, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
