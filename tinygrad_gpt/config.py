@@ -52,6 +52,7 @@ class TrainConfig:
         "Precision of weights and activations. float16: float32 weights whose products are computed in float16, "
         "with dynamic loss scaling.",
     )
+    tf32: bool = option(False, "On a GPU, round the factors of float32 products to TF32, as nanoGPT does: faster.")
 
     task: Literal["text", "calculator"] = option(
         "text", "text: learn to continue a text; calculator: learn sums from examples.", group="Data"
@@ -152,6 +153,7 @@ class TrainConfig:
             self.device == needed_device,
             f"--backend={self.backend} connects processes that compute with --device={needed_device}.",
         )
+        require(not self.tf32 or self.device == "cuda", "tf32 is how a GPU multiplies: pass --device=cuda with it.")
         if self.task == "calculator":
             self._check_calculator()
 

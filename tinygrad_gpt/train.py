@@ -41,6 +41,8 @@ def train(config: TrainConfig, named: Collection[str] = ()) -> None:
         console.quiet = not world.leads
         config.check_processes(world.size)
         check_device(config.device)
+        if config.device == "cuda":
+            tensor.set_float32_matmul_precision("high" if config.tf32 else "highest")
         check_writers(config)
         keep_freed_memory()
         if config.eval_only:

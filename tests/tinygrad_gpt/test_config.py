@@ -31,6 +31,7 @@ def test_a_run_shorter_than_its_warmup_is_fine():
         ({"dropout": "no"}, "dropout should be a number, got 'no'"),
         ({"learning_rate": float("nan")}, "learning_rate should be a number, got nan"),
         ({"dtype": "bfloat16"}, "dtype should be one of float32, float64, float16, got 'bfloat16'"),
+        ({"tf32": True}, "tf32 is how a GPU multiplies: pass --device=cuda with it"),
         ({"input": 3}, "input should be text, got 3"),
         ({"n_head": 3}, r"n_embd \(128\) must be a multiple of n_head \(3\)"),
         ({"block_size": 0}, "block_size must be at least 1, got 0"),
