@@ -22,7 +22,9 @@ typedef struct {
     ucontext_t start;
     jmp_buf resume;
     bool started, done;
-    long seen; /* the barrier it waits for is open once that barrier's `opened` is larger */
+    Triple index;
+    const long *barrier; /* the `opened` of the barrier that it waits for, which is `seen` until that opens */
+    long seen;
 } Fiber;
 
 typedef struct {
@@ -35,8 +37,11 @@ typedef struct {
     uint32_t arrived;
     uint32_t expected; /* the mask that those who wait have named */
     long opened;
-    uint64_t slots[WARP]; /* what its threads hand to one another */
+    uint64_t given[WARP], got[WARP]; /* what its threads hand to one another at a barrier */
+    int source[WARP];                /* the lane that each wants to have it from, or BALLOT */
 } Warp;
+
+enum { BALLOT = -1 };
 
 static Fiber fibers[MAX_THREADS];
 static Warp warps[MAX_THREADS / WARP];
@@ -63,6 +68,17 @@ static void leave(void) {
     if (!_setjmp(fibers[current].resume)) _longjmp(scheduler, 1);
 }
 
+/* Let others run until the barrier with this `opened` opens. */
+static void wait_for(const long *barrier, long seen) {
+    Fiber *fiber = &fibers[current];
+    fiber->barrier = barrier;
+    fiber->seen = seen;
+    while (*barrier == seen) leave();
+    fiber->barrier = NULL;
+}
+
+static bool waits(const Fiber *fiber) { return fiber->barrier && *fiber->barrier == fiber->seen; }
+
 static void open_block_barrier_if_full(void) {
     if (alive && block_barrier.waiting == alive) {
         block_barrier.waiting = 0;
@@ -71,8 +87,21 @@ static void open_block_barrier_if_full(void) {
     }
 }
 
+/* Give every thread that has arrived what it wants: the value of its source, or its own where that has not arrived. */
+static void exchange(Warp *warp) {
+    uint64_t ballot = 0;
+    for (int lane = 0; lane < WARP; lane++)
+        if (warp->arrived >> lane & 1 && warp->given[lane]) ballot |= 1u << lane;
+    for (int lane = 0; lane < WARP; lane++) {
+        int source = warp->source[lane];
+        if (!(warp->arrived >> lane & 1)) continue;
+        warp->got[lane] = source == BALLOT ? ballot : warp->given[warp->arrived >> source & 1 ? source : lane];
+    }
+}
+
 static void open_warp_barrier_if_full(Warp *warp) {
     if (warp->arrived && warp->arrived == (warp->expected & warp->alive)) {
+        exchange(warp);
         warp->arrived = 0;
         warp->opened++;
         progress++;
@@ -99,10 +128,10 @@ static Triple thread_index(int i) {
 }
 
 static void enter(int i) {
-    current = i;
-    cudasim_thread_index = thread_index(i);
-    if (_setjmp(scheduler)) return;
     Fiber *fiber = &fibers[i];
+    current = i;
+    cudasim_thread_index = fiber->index;
+    if (_setjmp(scheduler)) return;
     if (fiber->started) _longjmp(fiber->resume, 1);
     fiber->started = true;
     getcontext(&fiber->start);
@@ -116,7 +145,7 @@ static void enter(int i) {
 static void enter_warp(int w, int threads, int first) {
     for (int lane = 0; lane < WARP; lane++) {
         int i = w * WARP + (first + lane) % WARP;
-        if (i < threads && !fibers[i].done) enter(i);
+        if (i < threads && !fibers[i].done && !waits(&fibers[i])) enter(i);
     }
 }
 
@@ -134,7 +163,11 @@ static bool run_block(int threads) {
     int count = (threads + WARP - 1) / WARP;
     alive = threads;
     block_barrier.waiting = 0;
-    for (int i = 0; i < threads; i++) fibers[i].done = false;
+    for (int i = 0; i < threads; i++) {
+        fibers[i].done = false;
+        fibers[i].barrier = NULL;
+        fibers[i].index = thread_index(i);
+    }
     for (int w = 0; w < count; w++) {
         int left = threads - w * WARP;
         warps[w].alive = left >= WARP ? 0xFFFFFFFFu : (1u << left) - 1;
@@ -182,7 +215,7 @@ void cudasim_barrier_block(void) {
     long before = block_barrier.opened;
     block_barrier.waiting++;
     open_block_barrier_if_full();
-    while (block_barrier.opened == before) leave();
+    wait_for(&block_barrier.opened, before);
 }
 
 /* Wait for the threads of the warp in `mask`. */
@@ -192,7 +225,7 @@ void cudasim_barrier_warp(unsigned mask) {
     warp->expected = warp->arrived ? warp->expected & mask : mask;
     warp->arrived |= 1u << current % WARP;
     open_warp_barrier_if_full(warp);
-    while (warp->opened == before) leave();
+    wait_for(&warp->opened, before);
 }
 
 int cudasim_lane(void) { return current % WARP; }
@@ -201,21 +234,11 @@ int cudasim_lane(void) { return current % WARP; }
 uint64_t cudasim_exchange(unsigned mask, uint64_t value, int source) {
     Warp *warp = &warps[current / WARP];
     int lane = current % WARP;
-    warp->slots[lane] = value;
+    warp->given[lane] = value;
+    warp->source[lane] = source;
     cudasim_barrier_warp(mask);
-    uint64_t result = mask >> source & 1 && warp->alive >> source & 1 ? warp->slots[source] : value;
-    cudasim_barrier_warp(mask);
-    return result;
+    return warp->got[lane];
 }
 
 /* Bit i: thread i of the warp is in `mask` and its `predicate` holds. */
-unsigned cudasim_ballot(unsigned mask, int predicate) {
-    Warp *warp = &warps[current / WARP];
-    warp->slots[current % WARP] = predicate != 0;
-    cudasim_barrier_warp(mask);
-    unsigned result = 0;
-    for (int lane = 0; lane < WARP; lane++)
-        if ((mask & warp->alive) >> lane & 1 && warp->slots[lane]) result |= 1u << lane;
-    cudasim_barrier_warp(mask);
-    return result;
-}
+unsigned cudasim_ballot(unsigned mask, int predicate) { return cudasim_exchange(mask, predicate != 0, BALLOT); }
