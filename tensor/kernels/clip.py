@@ -33,14 +33,15 @@ def sum_of_squares(arrays: Sequence):
 
 
 def scale_all(arrays: Sequence, factor) -> None:
-    """x ← factor · x for all `arrays`, in place; `factor` is a number, or for arrays on a GPU an array () there."""
-    if namespace(*arrays) is np:
+    """x ← factor · x for all `arrays`, in place; `factor` is a number, or for arrays on a GPU an array () there too."""
+    xp = namespace(*arrays)
+    if xp is np:
         with np.errstate(invalid="ignore"):  # an inf by a factor of 0 is NaN, as on a GPU
             for a in arrays:
                 a *= factor
         return
     for dtype, group in _by_dtype(arrays):
-        exact = factor.astype(accum(dtype))
+        exact = xp.asarray(factor, accum(dtype))
         dense = [(a,) for a in group if a.flags.c_contiguous]
         for table, blocks in tables(dense) if dense else ():
             kernel("clip:scale", dtype.char, **MACROS)((blocks,), (THREADS,), (table, exact))

@@ -185,6 +185,10 @@ class TestClipping:
         with pytest.raises(RuntimeError, match="the norm of the gradients is nan"):
             nn.utils.clip_grad_norm_(ours, 1.0, error_if_nonfinite=True)
         assert math.isnan(nn.utils.clip_grad_norm_(ours, 1.0).item())
+        finite, theirs = self.both()
+        nn.utils.clip_grad_norm_(finite, 0.5, error_if_nonfinite=True)
+        torch.nn.utils.clip_grad_norm_(theirs, 0.5)
+        np.testing.assert_allclose(finite[0].grad.numpy(force=True), theirs[0].grad.numpy(force=True), rtol=1e-12)
 
     def test_value_against_torch(self):
         ours, theirs = self.both()
