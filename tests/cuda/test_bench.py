@@ -1,10 +1,13 @@
 """The benchmark's own side on the GPU: it takes steps, and the GPU's events time them."""
 
 import pytest
+import torch
 
 from tinygrad_gpt.bench.floor import MatrixProducts
-from tinygrad_gpt.bench.our_side import OurSample, OurStep
+from tinygrad_gpt.bench.ops import OPS
+from tinygrad_gpt.bench.our_side import OurOps, OurSample, OurStep
 from tinygrad_gpt.bench.settings import BenchConfig, read_work
+from tinygrad_gpt.cli import run
 
 
 @pytest.fixture
@@ -22,7 +25,22 @@ def test_each_step_is_timed(work, side):
     assert all(time > 0 for time in times)
     assert 0 < task.memory()["gpu_peak_bytes"] < 1 << 24
     if side is OurStep:
+        assert task.facts["kernels"] == "cuda"
         assert 1 < task.last_loss() < 4
+
+
+def test_an_operation_runs_on_the_gpu(work):
+    task = OurOps(work)
+    assert {leaf.device.type for leaf in task.leaves} == {"cuda"}
+    for name in OPS:
+        (milliseconds,) = task.round(iters=1, op=name)
+        assert milliseconds > 0
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this PyTorch has a GPU")
+def test_an_opponent_without_a_gpu(capsys):
+    assert run(["bench", "--device=cuda", "--against=torch"]) == 2
+    assert "finds no GPU: install one for CUDA (pytorch.org), or pass --against=nothing." in capsys.readouterr().err
 
 
 def test_tokens_are_sampled(work):

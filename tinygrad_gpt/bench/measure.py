@@ -9,6 +9,7 @@ from tinygrad_gpt.bench.ranks import ranks
 from tinygrad_gpt.bench.settings import BenchConfig, Work, read_work
 from tinygrad_gpt.bench.sides import Side, Sides, Spread, ratios, run_in_turn
 from tinygrad_gpt.device import check_device
+from tinygrad_gpt.errors import InputError
 
 SAMPLED_TOKENS = 64  # in a round, unless --iters says otherwise
 PROMPT_TOKENS = 16
@@ -20,12 +21,24 @@ def measure(preset: str, config: BenchConfig) -> dict:
     with tempfile.TemporaryDirectory(prefix="tinygrad-gpt-bench-") as weights:
         work = read_work(preset, config, weights)
         check_device(work.device)
+        if work.device == "cuda" and config.opponent:
+            _check_opponent_on_gpu()
         result = {"step": step, "sample": sample, "scaling": scaling, "ops": ops, "ranks": ranks}[config.mode](
             config, work
         )
     described = work.to_dict()
     del described["weights"]
     return {"preset": preset, "mode": config.mode, "against": config.opponent, "work": described} | result
+
+
+def _check_opponent_on_gpu() -> None:
+    """Raise `InputError` where PyTorch, on which every opponent runs, cannot use the GPU that ours can."""
+    import torch  # here alone: the measuring is done in other processes
+
+    if not torch.cuda.is_available():
+        raise InputError(
+            f"PyTorch {torch.__version__} finds no GPU: install one for CUDA (pytorch.org), or pass --against=nothing."
+        )
 
 
 def step(config: BenchConfig, work: Work) -> dict:

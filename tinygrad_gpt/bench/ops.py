@@ -6,7 +6,7 @@ The two engines share their spelling, so each operation stands here once.
 from collections.abc import Callable
 
 from tinygrad_gpt.bench.settings import Work
-from tinygrad_gpt.bench.task import Task, stopwatch
+from tinygrad_gpt.bench.task import Task
 
 # T: the module `tensor` or `torch`; F: its `nn.functional`; a, b (4, 4), w (4,): leaves; i (4,): positions
 OPS: dict[str, Callable] = {
@@ -31,8 +31,9 @@ class Ops(Task):
     def __init__(self, work: Work, T, F):
         super().__init__(work)
         T.manual_seed(work.seed)
-        self.leaves = a, b, w = [T.randn(*shape, requires_grad=True) for shape in ((4, 4), (4, 4), (4,))]
-        positions = T.tensor([0, 2, 1, 2])
+        shapes = ((4, 4), (4, 4), (4,))
+        self.leaves = a, b, w = [T.randn(*shape, device=work.device, requires_grad=True) for shape in shapes]
+        positions = T.tensor([0, 2, 1, 2], device=work.device)
         self.functions = {name: lambda op=op: op(T, F, a, b, w, positions) for name, op in OPS.items()}
         self.seeds = {name: T.ones_like(function().detach()) for name, function in self.functions.items()}
 
@@ -44,4 +45,4 @@ class Ops(Task):
             for leaf in leaves:
                 leaf.grad = None
 
-        return stopwatch(forward_and_backward, iters)
+        return self.timed(forward_and_backward, iters)

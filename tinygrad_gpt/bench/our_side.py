@@ -10,6 +10,7 @@ import nn
 import tensor
 from nn import functional
 from tensor import profiler
+from tensor.devices import cupy_module
 from tensor.kernels import kernels
 from tensor.kernels.threads import THREADS
 from tinygrad_gpt.bench.ops import Ops
@@ -20,8 +21,11 @@ from tinygrad_gpt.model import GPT
 PROFILED_STEPS = 5
 
 
-def describe() -> dict[str, str | int]:
-    """Which kernels run, and on which BLAS."""
+def describe(device: str) -> dict[str, str | int]:
+    """Which kernels run, and on which BLAS or GPU."""
+    if device == "cuda":
+        cupy = cupy_module()
+        return {"kernels": "cuda", "cupy": cupy.__version__, "gpu": tensor.cuda.get_device_name()}
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     return {
         "kernels": kernels(np.zeros(1, np.float32)).__name__.rpartition(".")[2].removesuffix("_kernels"),
@@ -44,7 +48,7 @@ class OurStep(Task):
     cuda = tensor.cuda
 
     def __init__(self, work: Work):
-        self.facts = describe()
+        self.facts = describe(work.device)
         super().__init__(work)
         self.model = make_model(work)
         arrays = {name: p.detach().cpu().numpy() for name, p in self.model.named_parameters()}
@@ -94,7 +98,7 @@ class OurSample(Sampling):
     cuda = tensor.cuda
 
     def __init__(self, work: Work):
-        self.facts = describe()
+        self.facts = describe(work.device)
         super().__init__(work)
         self.model = make_model(work)
         self.model.eval()
@@ -108,6 +112,8 @@ class OurSample(Sampling):
 class OurOps(Ops):
     """Single operations."""
 
+    cuda = tensor.cuda
+
     def __init__(self, work: Work):
-        self.facts = describe()
+        self.facts = describe(work.device)
         super().__init__(work, tensor, functional)

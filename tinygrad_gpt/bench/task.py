@@ -32,9 +32,13 @@ class Task:
 
     def round(self, iters: int) -> list[float]:
         """Milliseconds of each of `iters` iterations."""
+        return self.timed(self.iteration, iters)
+
+    def timed(self, function: Callable[[], object], times: int) -> list[float]:
+        """Milliseconds of each of some calls, on the device that the work is for."""
         if self.work.device == "cuda":
-            return event_stopwatch(self.cuda, self.iteration, iters)
-        return stopwatch(self.iteration, iters)
+            return event_stopwatch(self.cuda, function, times)
+        return stopwatch(function, times)
 
     def memory(self) -> dict[str, int]:
         """Bytes of this process at its peak, and how much of it came after the imports; on a GPU its peak, too."""
