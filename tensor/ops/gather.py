@@ -14,7 +14,7 @@ from tensor import dtypes
 from tensor.checks import broadcast_shape, normalize_dim, require_integer, shape_text
 from tensor.devices import namespace
 from tensor.op import Op
-from tensor.ops.index import Index, check_range
+from tensor.ops.index import Index, check_range, combine_at
 from tensor.ops.shape import expand, reshape
 from tensor.tensor import Tensor, as_array, wrap
 
@@ -41,7 +41,7 @@ class Gather(Op):
 
     def backward(self, dy):
         dx = namespace(dy).zeros(self.shape, dy.dtype)
-        namespace(dy).add.at(dx, positions(self.index, self.dim), dy)
+        combine_at(namespace(dy).add, dx, positions(self.index, self.dim), dy)
         return dx, None
 
 
@@ -74,7 +74,7 @@ class ScatterAdd(Op):
     def forward(self, x, index, src, *, dim):
         self.index, self.dim, self.shape = index, dim, src.shape
         y = x.copy()
-        namespace(x).add.at(y, positions(index, dim), src[corner(index.shape)])
+        combine_at(namespace(x).add, y, positions(index, dim), src[corner(index.shape)])
         return y
 
     def backward(self, dy):
@@ -101,7 +101,7 @@ class ScatterExtreme(Op):
         from_x = (self.x == self.y).astype(dy.dtype)
         from_src = (self.src[corner(self.index.shape)] == self.y[at]).astype(dy.dtype)
         count = from_x.copy()
-        namespace(dy).add.at(count, at, from_src)
+        combine_at(namespace(dy).add, count, at, from_src)
         part = dy / count
         return part * from_x, None, in_corner(part[at] * from_src, self.src.shape)
 
@@ -128,29 +128,10 @@ class ScatterProd(Op):
         x, src = xp.where(x_zero, 1, self.x), xp.where(src_zero, 1, src)
         product, zeros = x.copy(), x_zero.astype(int)
         combine_at(xp.multiply, product, at, src)
-        xp.add.at(zeros, at, src_zero.astype(int))
+        combine_at(xp.add, zeros, at, src_zero)
         dx = dy * xp.where(zeros - x_zero > 0, 0, product / x)
         dsrc = dy[at] * xp.where(zeros[at] - src_zero > 0, 0, product[at] / src)
         return dx, None, in_corner(dsrc, self.src.shape)
-
-
-def combine_at(ufunc, y, at: tuple, values) -> None:
-    """`ufunc.at(y, at, values)`: y[at] = ufunc(y[at], values), y in row-major order, once for each time a place occurs.
-
-    CuPy multiplies in this way not at all, and its largest and smallest of float64 are rounded to float32. There the
-    first values for each place are combined in one go, then the second ones, and so on.
-    """
-    if isinstance(y, np.ndarray):
-        ufunc.at(y, at, values)
-        return
-    xp, flat = namespace(y), y.reshape(-1)
-    places = xp.arange(y.size).reshape(y.shape)[at].reshape(-1)
-    order = xp.argsort(places, kind="stable")
-    places, values = places[order], values.reshape(-1)[order]
-    turns = xp.arange(places.size) - xp.searchsorted(places, places)  # which of those for its place a value is
-    for turn in range(int(turns.max()) + 1 if turns.size else 0):
-        now = turns == turn
-        flat[places[now]] = ufunc(flat[places[now]], values[now])
 
 
 def corner(shape: tuple[int, ...]) -> tuple[slice, ...]:
@@ -268,7 +249,7 @@ def scatter_reduce(
     if reduce == "mean":
         xp = namespace(x.array)
         count = xp.full(x.shape, 1 if include_self else 0, np.int64)
-        xp.add.at(count, positions(i.array, d), 1)
+        combine_at(xp.add, count, positions(i.array, d), 1)
         count = wrap(xp.maximum(count, 1))
         y = y / count if dtypes.is_floating(y.dtype) else wrap(y.array // count.array)
     return _as_deep_as(input, y)

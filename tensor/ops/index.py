@@ -88,8 +88,28 @@ def sum_at(shape: tuple[int, ...], index: tuple, values):
         rows = kernels(values).embedding_backward(values.reshape(-1, width), index[0].ravel() % shape[0], shape[0])
         return rows.reshape(shape)
     y = namespace(values).zeros(shape, values.dtype)
-    namespace(values).add.at(y, index, values)
+    combine_at(namespace(values).add, y, index, values)
     return y
+
+
+def combine_at(ufunc, y, at: tuple, values) -> None:
+    """`ufunc.at(y, at, values)`: y[at] = ufunc(y[at], values), y in row-major order, once for each time a place occurs.
+
+    CuPy adds in this way numbers of these dtypes alone, does not multiply, and rounds the largest and smallest of
+    float64 to float32. Else the first values for each place are combined in one go there, then the second ones, …
+    """
+    xp = namespace(y)
+    if xp is np or (ufunc is xp.add and y.dtype.char in "ilqefd"):
+        ufunc.at(y, at, values)
+        return
+    chosen, flat = xp.arange(y.size).reshape(y.shape)[at], y.reshape(-1)
+    values, places = xp.broadcast_to(values, chosen.shape).reshape(-1), chosen.reshape(-1)
+    order = xp.argsort(places, kind="stable")
+    places, values = places[order], values[order]
+    turns = xp.arange(places.size) - xp.searchsorted(places, places)  # which of those for its place a value is
+    for turn in range(int(turns.max()) + 1 if turns.size else 0):
+        now = turns == turn
+        flat[places[now]] = ufunc(flat[places[now]], values[now])
 
 
 # ---------------------------------------------------------------------- reading an index

@@ -127,6 +127,8 @@ def test_dtype_is_kept(dtype):
     check(*ours_and_theirs("masked_fill"), [x, x == 0, 1])
     check(*ours_and_theirs("gather"), [x, 1, np.array([[0, 2], [1, 1]])])
     check(*ours_and_theirs("scatter"), [x, 1, np.array([[0, 2]]), 1])
+    check(*ours_and_theirs("scatter_add"), [x, 1, np.array([[0, 0], [2, 0]]), x[:, 1:].copy()])
+    check(*ours_and_theirs("scatter_reduce"), [x, 1, np.array([[0, 0], [2, 0]]), x[:, 1:].copy(), "amax"])
 
 
 ERRORS = [
