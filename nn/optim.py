@@ -253,8 +253,8 @@ class Adam(Optimizer):
                 transposed.append((p.array, values))
             arrays = [values, g, state["exp_avg"], state["exp_avg_sq"]]
             flat = [a if a.ndim == 1 else a.reshape(-1) for a in arrays]
-            flat.append(state["max_exp_avg_sq"].reshape(-1) if group["amsgrad"] else None)
-            together[type(values), values.dtype, state["step"]].append(flat)
+            largest = state["max_exp_avg_sq"].reshape(-1) if group["amsgrad"] else None
+            together[type(values), values.dtype, state["step"]].append((*flat, largest))
         (beta1, beta2), decay = group["betas"], group["weight_decay"]
         for (_, _, step), parameters in together.items():
             kernels(parameters[0][0]).adam_step(

@@ -18,14 +18,17 @@ derivation. `create_graph=True` says so.
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from tensor import anomaly
-from tensor.devices import beside, is_array, namespace
+from tensor.devices import beside, is_array, is_array_type, namespace
 from tensor.modes import quietly, state
 from tensor.op import Op, edge
 from tensor.tensor import Tensor, wrap
@@ -49,23 +52,16 @@ def _check_versions(op: Op) -> None:
             )
 
 
-def _free(op: Op) -> None:
-    """Drop what `op` saved and its edges; a second backward through it then raises."""
-    vars(op).clear()
-    op.edges, op.saved = None, []
-
-
 class _Pending:
     """The gradient of one output, summed as its parts arrive; in place once the buffer is ours."""
 
-    total: Any = None
+    total: Any = None  # the first part may be shared with other nodes: never written to
     owned = False
+    leaf: Tensor | None = None  # whose gradient it is, unless it is an op's
     missing = 0  # of a leaf: parts that have not arrived
 
     def add(self, g):
-        if self.total is None:
-            self.total = g  # may be shared with other nodes: never written to
-        elif self.owned:
+        if self.owned:
             self.total += g
         else:
             total = self.total + g
@@ -106,25 +102,33 @@ def _run_backward(roots, gradients, retain_graph, capture, leaf_hooks):
             if target is None:
                 continue
             source, nr, _, _ = target
-            slot = pending[id(source)][nr]
-            slot.add(grads[i])
+            slot = pending[source][nr]
+            if slot.total is None:
+                slot.total = grads[i]
+            else:
+                slot.add(grads[i])
             grads[i] = None  # from here on the slot's alone
-            if isinstance(source, Tensor):
+            if slot.leaf is not None:
                 slot.missing -= 1
                 if slot.missing == 0:
-                    whole.append((source, slot))
-        for leaf, slot in whole:
-            for hook in (leaf._hooks or ()) if leaf_hooks else ():
-                _run_hook(hook, slot)
-            if (id(leaf), 0) in wanted:
-                wanted[id(leaf), 0] = slot.total
-            elif not capture:
+                    whole.append(slot)
+        for slot in whole:
+            leaf = slot.leaf
+            if leaf._hooks and leaf_hooks:
+                for hook in leaf._hooks:
+                    _run_hook(hook, slot)
+            if not capture:
                 _accumulate(leaf, slot)
+            elif (id(leaf), 0) in wanted:
+                wanted[id(leaf), 0] = slot.total
             slot.total = None
 
     hand_on(start, list(gradients))
     for op in ops:
-        dys = _output_gradients(op, pending.pop(id(op)))
+        slots = pending.pop(op)
+        if len(slots) > 1 or op.hooks or op.retained:
+            _complete(op, slots)
+        dys = [slot.total for slot in slots]
         if wanted:
             for nr, dy in enumerate(dys):
                 if (id(op), nr) in wanted:
@@ -132,40 +136,42 @@ def _run_backward(roots, gradients, retain_graph, capture, leaf_hooks):
         if op.saved:
             _check_versions(op)
         targets, grads = op.edges, _input_gradients(op, dys)
-        if not retain_graph:
-            _free(op)
+        if not retain_graph:  # drop what was saved; a second backward through this op will raise
+            op.__dict__.clear()
+            op.edges, op.saved = None, []
         hand_on(targets, grads)
     return [wanted[id(source), nr] for source, nr, _, _ in map(edge, capture)]
 
 
-def reachable(start) -> tuple[list[Op], list[Tensor], dict[int, list[_Pending]]]:
-    """All ops behind `start`, newest first (a topological order), all leaves, and by id one _Pending per output."""
-    ops, leaves, pending = [], [], {}
-    stack = [e[0] for e in start]
-    while stack:
-        source = stack.pop()
+def reachable(start) -> tuple[list[Op], list[Tensor], dict[Op | Tensor, list[_Pending]]]:
+    """All ops behind `start`, newest first (a topological order), all leaves, and for each one _Pending per output."""
+    ops, leaves = [], []
+    pending: dict[Op | Tensor, list[_Pending]] = {}
+    sources = [e[0] for e in start]
+    for source in sources:  # which grows meanwhile
         if isinstance(source, Tensor):
-            if id(source) not in pending:
-                pending[id(source)] = [_Pending()]
+            if source not in pending:
+                slot = _Pending()
+                slot.leaf, pending[source] = source, [slot]
                 leaves.append(source)
-            pending[id(source)][0].missing += 1
+            pending[source][0].missing += 1
             continue
-        if id(source) in pending:
+        if source in pending:
             continue
         if source.edges is None:
             raise RuntimeError(
                 f"backward a second time through {source.name}: its saved values were freed by the first. "
                 f"Pass retain_graph=True to the first backward, or compute the forward again."
             )
-        pending[id(source)] = [_Pending() for _ in source.outputs]
+        pending[source] = [_Pending() for _ in source.outputs]
         ops.append(source)
-        stack += [e[0] for e in source.edges if e is not None]
+        sources += [e[0] for e in source.edges if e is not None]
     ops.sort(key=operator.attrgetter("number"), reverse=True)
     return ops, leaves, pending
 
 
-def _output_gradients(op: Op, slots: list[_Pending]) -> list:
-    """dy of every output after its hooks; zeros for a floating output that nobody used."""
+def _complete(op: Op, slots: list[_Pending]) -> None:
+    """Zeros for each floating output that nobody used; then the hooks of all, and the gradients that were asked for."""
     for nr, slot in enumerate(slots):
         shape, dtype = op.outputs[nr]
         if slot.total is None and dtype.kind == "f":
@@ -177,16 +183,17 @@ def _output_gradients(op: Op, slots: list[_Pending]) -> list:
             kept = op.retained[nr]()
             if kept is not None:
                 _accumulate(kept, slot)
-    return [slot.total for slot in slots]
 
 
 def _input_gradients(op: Op, dys: list) -> list:
     """Run `op.backward` and bring each gradient to its input's shape and dtype; None where none is wanted."""
     assert op.backward is not None and op.edges is not None  # or it would not have been recorded
-    if state.recorder is None:
-        grads = beside(dys, op.backward)(*dys)
-    else:
-        grads = beside(dys, state.recorder.backward)(op, dys)
+    backward = op.backward
+    if state.recorder is not None:
+        backward = functools.partial(state.recorder.backward, op)
+    if type(dys[0]) is not np.ndarray:  # on a GPU, maybe not the current one
+        backward = beside(dys, backward)
+    grads = backward(*dys)
     grads = list(grads) if isinstance(grads, (tuple, list)) else [grads]
     if len(grads) != len(op.edges):
         raise RuntimeError(f"{op.name}.backward returned {len(grads)} gradient(s) for {len(op.edges)} inputs")
@@ -197,7 +204,7 @@ def _input_gradients(op: Op, dys: list) -> list:
         if grads[i] is None:
             raise RuntimeError(f"{op.name} has no gradient rule for input {i}, which requires grad: detach() it")
         _, _, shape, dtype = target
-        g = grads[i] if is_array(grads[i]) else namespace(*dys).asarray(grads[i])
+        g = grads[i] if is_array_type(type(grads[i])) else namespace(*dys).asarray(grads[i])
         if g.shape != shape:
             g = unbroadcast(g, shape, op)
         grads[i] = g if g.dtype == dtype else g.astype(dtype)

@@ -53,7 +53,7 @@ def check_devices(name: str, tensors: Sequence[Tensor]) -> None:
 def normalize_dim(name: str, dim: int, ndim: int) -> int:
     """`dim` counted from the front; IndexError if a Tensor with `ndim` dimensions has no such one."""
     dim = operator.index(dim)
-    width = max(ndim, 1)  # a 0-dim Tensor takes dim 0 and -1, as in PyTorch
+    width = ndim or 1  # a 0-dim Tensor takes dim 0 and -1, as in PyTorch
     if not -width <= dim < width:
         raise IndexError(f"{name}: dim {dim} is out of range for {ndim} dimension(s): use {-width} to {width - 1}")
     return dim % width
@@ -75,7 +75,7 @@ def shape_args(shape: tuple) -> tuple[int, ...]:
     """`f(2, 3)` and `f((2, 3))` mean the same shape."""
     if len(shape) == 1 and isinstance(shape[0], Iterable) and not (isinstance(shape[0], Tensor) and shape[0].ndim == 0):
         shape = tuple(shape[0])
-    return tuple(operator.index(n) for n in shape)
+    return tuple(map(operator.index, shape))
 
 
 def require_tensor(name: str, value) -> Tensor:

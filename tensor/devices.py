@@ -105,12 +105,14 @@ def cupy_module() -> types.ModuleType:
 
 def is_array(value) -> bool:
     """Is `value` a raw NumPy or CuPy array (not a Tensor, not a NumPy scalar)?"""
-    return isinstance(value, np.ndarray) or _is_from_cupy(type(value))  # type: ignore[arg-type] # a class is hashable
+    return is_array_type(type(value))
 
 
-@functools.cache
-def _is_from_cupy(kind: type) -> bool:
-    return kind.__module__.partition(".")[0] == "cupy"
+def _is_array_type(kind: type) -> bool:
+    return issubclass(kind, np.ndarray) or kind.__module__.partition(".")[0] == "cupy"
+
+
+is_array_type: Callable[[type], bool] = functools.cache(_is_array_type)  # an op asks it of all that it meets
 
 
 def namespace(*values) -> types.ModuleType:
@@ -180,6 +182,6 @@ def move(array, device: Device):
 
 def memory_owner(array):
     """The array that owns the memory `array` looks at; `array` itself if it is not a view."""
-    while (base := array.base) is not None and is_array(base):
+    while (base := array.base) is not None and (type(base) is np.ndarray or is_array(base)):
         array = base
     return array

@@ -142,7 +142,7 @@ def _take_history(x: Tensor, op: Op | None, nr: int, requires_grad: bool) -> Non
         if any(overwrite.needs):
             after = _with_history(parent, None, 0, False)
             if state.recorder is not None:
-                state.recorder.forward(overwrite, [before.array, value.array], {})
+                state.recorder.forward(overwrite, before.array, value.array)
             _record(overwrite, [before, value], [before, value], [after])
             _take_history(parent, after._op, after._nr, True)
         else:

@@ -8,16 +8,17 @@ noting what must not change until backward. An op is left with its mathematics.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from tensor import anomaly
 from tensor.checks import check_devices
-from tensor.devices import beside, is_array, memory_owner, namespace
+from tensor.devices import beside, is_array_type, memory_owner, namespace
 from tensor.modes import quietly, state
 from tensor.tensor import Tensor, WriteCounter, wrap
 
@@ -88,31 +89,37 @@ class Op:
     def apply(cls, *inputs, **params):
         """Run the op on `inputs` (Tensors and Python scalars) and record it if an input requires grad."""
         op = cls()
-        grad_enabled, recorder = state.grad_enabled, state.recorder
-        tensors, arrays, op.needs = [], [], []
-        for x in inputs:
+        grad_enabled, forward = state.grad_enabled, op.forward
+        arrays, needs, tensors = list(inputs), [False] * len(inputs), []
+        on_gpu = False
+        for i, x in enumerate(inputs):
             if isinstance(x, Tensor):
                 tensors.append(x)
-                arrays.append(x.array)
-                op.needs.append(grad_enabled and x.requires_grad)
-            else:
-                arrays.append(x)
-                op.needs.append(False)
-        if len(tensors) > 1:
+                arrays[i] = x.array
+                # as the property requires_grad says, which a Tensor that is no view need not ask
+                needs[i] = grad_enabled and (x._requires_grad if x._view is None else x.requires_grad)
+                on_gpu = on_gpu or type(x.array) is not np.ndarray
+        op.needs = needs
+        if state.recorder is not None:
+            forward = functools.partial(state.recorder.forward, op)
+        if on_gpu:
             check_devices(cls.__name__, tensors)
-        if recorder is None:
-            result = quietly(beside(arrays, op.forward), *arrays, **params)
-        else:
-            result = quietly(beside(arrays, recorder.forward), op, arrays, params)
+            forward = beside(arrays, forward)
+        result = quietly(forward, *arrays, **params)
+
         several = isinstance(result, tuple)
-        outputs = []
-        for nr, r in enumerate(result if several else (result,)):
-            y = wrap(r if is_array(r) else namespace(*arrays).asarray(r))
-            _mark_view(y, tensors, (cls, inputs, params, nr))
-            outputs.append(y)
+        outputs = [
+            wrap(r if is_array_type(type(r)) else namespace(*arrays).asarray(r))
+            for r in (result if several else (result,))
+        ]
+        for nr, y in enumerate(outputs):
+            x = _first_beside(y.array, tensors)
+            if x is not None:
+                y._counter, y._seen = x._counter, x._counter.writes
+                y._view = (x, cls, inputs, params, nr) if grad_enabled else (x, None)
         if state.anomaly:
             anomaly.check_forward(op, [*arrays, *params.values()], [y.array for y in outputs])
-        if True in op.needs:
+        if True in needs:
             _record(op, inputs, tensors, outputs)
         return tuple(outputs) if several else outputs[0]
 
@@ -125,20 +132,25 @@ class Op:
         return type(self).__name__
 
 
-def _mark_view(y: Tensor, tensors: Sequence[Tensor], how: tuple) -> None:
-    """If `y` looks at the memory of an input, let it share that input's write counter and remember its parent."""
-    owner = memory_owner(y.array)
+def _first_beside(array, tensors: Iterable[Tensor]) -> Tensor | None:
+    """The first of `tensors` that looks at the same memory as `array`, whole or in part; None if none does."""
     for x in tensors:
-        if memory_owner(x.array) is owner:
-            y._counter = x._counter
-            y._view = (x, *how) if state.grad_enabled else (x, None)
-            y._seen = x._counter.writes
-            return
+        if x.array is array:  # so it is nearly always, and it is quickly found out
+            return x
+    owner = memory_owner(array)
+    for x in tensors:
+        if (x.array if x.array.base is None else memory_owner(x.array)) is owner:
+            return x
+    return None
 
 
 def _record(op: Op, inputs: Sequence, tensors: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
     """Make `op` a node of the graph: number it, point it at its inputs, note the versions of what it saved."""
-    floating = [(y, nr) for nr, y in enumerate(outputs) if y.array.dtype.kind == "f"]
+    floating = False
+    for nr, y in enumerate(outputs):
+        if y.array.dtype.kind == "f":
+            y._op, y._nr, y._requires_grad = op, nr, True
+            floating = True
     if not floating:
         return  # integers and bools have no gradient
     if op.backward is None:
@@ -146,31 +158,37 @@ def _record(op: Op, inputs: Sequence, tensors: Sequence[Tensor], outputs: Sequen
             f"{op.name} has no gradient rule, and an input of it requires grad: "
             f"call it on x.detach() or under no_grad()"
         )
-    op.number = next_number()
-    op.edges = [edge(x) if need else None for x, need in zip(inputs, op.needs, strict=True)]
+    op.number = next(_numbers)
+    op.edges = [  # `edge` of each; as `requires_grad` was asked, no view is out of date
+        (x._op or x, x._nr, x.array.shape, x.array.dtype) if need else None
+        for x, need in zip(inputs, op.needs, strict=True)
+    ]
     op.outputs = [(y.array.shape, y.array.dtype) for y in outputs]
     op.hooks = op.retained = None
     op.where = anomaly.call_site() if state.anomaly else None
     op.saved = _watch(op, [*tensors, *outputs])
-    for y, nr in floating:
-        y._op, y._nr, y._requires_grad = op, nr, True
 
 
 def edge(x: Tensor):
     """Where the gradient of `x` goes: (source, output number, shape, dtype); the source is an Op, or the leaf `x`."""
-    op = x.grad_fn
-    return (x if op is None else op), x._nr, x.array.shape, x.array.dtype
+    if x._view is not None:
+        x.refresh_view()
+    return x._op or x, x._nr, x.array.shape, x.array.dtype
 
 
 def _watch(op: Op, tensors: Sequence[Tensor]) -> list:
     """(name, counter, writes so far) of every array that `op` saved and that shares memory with one of `tensors`."""
     watched = []
-    for name, value in vars(op).items():
-        for array in value if isinstance(value, (tuple, list)) else (value,):
-            if is_array(array):
-                owner = memory_owner(array)
-                for x in tensors:
-                    if memory_owner(x.array) is owner:
-                        watched.append((name, x._counter, x._counter.writes))
-                        break
+    arrays: Sequence
+    for name, value in op.__dict__.items():
+        if is_array_type(type(value)):
+            arrays = (value,)
+        elif isinstance(value, (tuple, list)):
+            arrays = [a for a in value if is_array_type(type(a))]
+        else:
+            continue
+        for array in arrays:
+            x = _first_beside(array, tensors)
+            if x is not None:
+                watched.append((name, x._counter, x._counter.writes))
     return watched

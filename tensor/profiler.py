@@ -6,8 +6,8 @@
     prof.by_op()["Matmul"].forward
 
 The engine has one hook for all that wants to watch it at work: while `state.recorder` is set, the recorder runs each op
-(`forward(op, arrays, params)`, `backward(op, dys)`) in the engine's place, and is told of the modules that the ops run
-in (`with module(m):`). Without one, an op or a module pays for one test. `tensor/recording.py` is another recorder.
+(`forward(op, *arrays, **params)`, `backward(op, *dys)`) in the engine's place, and is told of the modules that the ops
+run in (`with module(m):`). Without one, an op or a module pays for one test. `tensor/recording.py` is another recorder.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class profile:
 
     # ------------------------------------------------------------------ what the engine calls
 
-    def forward(self, op, arrays, params):
+    def forward(self, op, /, *arrays, **params):
         """Run and time `op.forward`."""
         scope = self._scope_of[op] = self._frames[-1].scope
         cost = self._cost(scope, op.name)
@@ -98,7 +98,7 @@ class profile:
         cost.forward_bytes += _fresh_bytes([result, *vars(op).values()], known=arrays)
         return result
 
-    def backward(self, op, dys):
+    def backward(self, op, *dys):
         """Run and time `op.backward`; it counts for the scope that the forward was called in."""
         cost = self._cost(self._scope_of.get(op, ""), op.name)
         saved = list(vars(op).values())  # before backward frees some

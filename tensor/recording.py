@@ -194,7 +194,7 @@ class record(profile):
         finally:
             self._module = outer
 
-    def forward(self, op, arrays, params):
+    def forward(self, op, /, *arrays, **params):
         """Run `op.forward` as a new step."""
         step = op.step = Step(type(op), self._count, self._module, self)
         self._count += 1
@@ -205,7 +205,7 @@ class record(profile):
         step.outputs = self._snapshots(result if isinstance(result, tuple) else (result,))
         return result
 
-    def backward(self, op, dys):
+    def backward(self, op, *dys):
         """Run `op.backward`, and add to its step where the inputs came from and all gradients."""
         step = getattr(op, "step", None)
         if step is None:  # its forward ran outside the block

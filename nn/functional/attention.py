@@ -103,34 +103,40 @@ def scaled_dot_product_attention(
     if not 0 <= dropout_p <= 1:
         raise ValueError(f"{name}: dropout_p is a probability, from 0 to 1, got {dropout_p}")
     query, key, value = in_low_precision(query, key, value)
-    _check_shapes(name, query, key, value)
+    _check(name, *[require_tensor(name, x).array for x in (query, key, value)])
     if enable_gqa:
         key, value = _repeat_heads(name, query, key), _repeat_heads(name, query, value)
-    alike = query.ndim == 4 and query.shape[:2] == key.shape[:2] == value.shape[:2]
-    if attn_mask is None and dropout_p < 1 and alike and query.numel() and key.numel() and value.numel():
+    q, k, v = query.array, key.array, value.array
+    alike = q.ndim == 4 and q.shape[:2] == k.shape[:2] == v.shape[:2]
+    if attn_mask is None and dropout_p < 1 and alike and q.size and k.size and v.size:
         scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
         settings = {"scale": float(scale), "causal": bool(is_causal), "dropout_p": float(dropout_p)}
         return Attention.apply(query, key, value, **settings, seed=draw_seed() if dropout_p else 0)
     return attention_composed(query, key, value, attn_mask, dropout_p, is_causal, scale)
 
 
-def _check_shapes(name: str, query: Tensor, key: Tensor, value: Tensor) -> None:
-    q, k, v = [require_tensor(name, x) for x in (query, key, value)]
-    listed = f"query {shape_text(q.shape)}, key {shape_text(k.shape)}, value {shape_text(v.shape)}"
+def _check(name: str, q, k, v) -> None:
+    """RuntimeError unless the shapes and the dtypes of these arrays fit."""
     if min(q.ndim, k.ndim, v.ndim) < 2:
-        raise RuntimeError(f"{name}: {listed}: each needs at least 2 dims, (positions, channels)")
+        raise RuntimeError(f"{_listed(name, q, k, v)}: each needs at least 2 dims, (positions, channels)")
     if q.shape[-1] != k.shape[-1]:
-        raise RuntimeError(f"{name}: {listed}: query and key must have the same last dim, they are multiplied along it")
+        raise RuntimeError(
+            f"{_listed(name, q, k, v)}: query and key must have the same last dim, they are multiplied along it"
+        )
     if k.shape[-2] != v.shape[-2]:
         raise RuntimeError(
-            f"{name}: {listed}: key and value must have the same second-last dim, one value for each key"
+            f"{_listed(name, q, k, v)}: key and value must have the same second-last dim, one value for each key"
         )
     if not q.dtype == k.dtype == v.dtype:
         raise RuntimeError(
             f"{name}: query is {q.dtype}, key {k.dtype}, value {v.dtype}: bring them to one dtype with .to()"
         )
     if q.ndim == k.ndim:
-        broadcast_shape(f"{name} (batch dims)", *[x.shape[:-3] for x in (q, k, v)])
+        broadcast_shape(f"{name} (batch dims)", q.shape[:-3], k.shape[:-3], v.shape[:-3])
+
+
+def _listed(name: str, q, k, v) -> str:
+    return f"{name}: query {shape_text(q.shape)}, key {shape_text(k.shape)}, value {shape_text(v.shape)}"
 
 
 def _repeat_heads(name: str, query: Tensor, x: Tensor) -> Tensor:

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 
 from tensor import Op, Tensor
 from tensor.checks import require_tensor, shape_text
-from tensor.dtypes import is_floating
 from tensor.kernels import kernels
 from tensor.ops.autocast import in_full_precision
 
@@ -89,7 +88,7 @@ def layer_norm(
     """
     input, weight, bias = in_full_precision(input, weight, bias)
     shape = _check("layer_norm", input, normalized_shape, weight, bias)
-    if input.numel() == 0:
+    if input.array.size == 0:
         return layer_norm_composed(input, shape, weight, bias, eps)
     return LayerNorm.apply(input, weight, bias, shape=shape, eps=eps)
 
@@ -146,16 +145,19 @@ def rms_norm(
 def _check(name: str, input: Tensor, normalized_shape, weight: Tensor | None, bias: Tensor | None) -> tuple[int, ...]:
     """`normalized_shape` as a tuple, after checking that input, weight and bias fit it."""
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-    x = require_tensor(name, input)
+    x = require_tensor(name, input).array
     if not shape or x.shape[-len(shape) :] != shape:
         raise RuntimeError(f"{name}: the input {shape_text(x.shape)} must end in normalized_shape {shape_text(shape)}")
-    if not is_floating(x.dtype):
+    if x.dtype.kind != "f":
         raise RuntimeError(f"{name}: expected a floating-point Tensor, got {x.dtype}: call .float() first")
-    for what, p in (("weight", weight), ("bias", bias)):
-        if p is not None and p.shape != shape:
+    for what, parameter in (("weight", weight), ("bias", bias)):
+        if parameter is None:
+            continue
+        p = parameter.array
+        if p.shape != shape:
             raise RuntimeError(
                 f"{name}: {what} has shape {shape_text(p.shape)}, expected normalized_shape {shape_text(shape)}"
             )
-        if p is not None and p.dtype != x.dtype:
+        if p.dtype != x.dtype:
             raise RuntimeError(f"{name}: input is {x.dtype} and {what} is {p.dtype}: convert one with .to()")
     return shape

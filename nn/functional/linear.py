@@ -36,7 +36,6 @@ class Linear(Op):
     def forward(self, x, weight, *bias):
         self.x = x if self.needs[1] else None
         self.weight = weight if self.needs[0] else None
-        self.shape = x.shape
         y = product(x.reshape(-1, x.shape[-1]), weight.T)  # (n, out)
         if bias:
             y += bias[0]
@@ -44,8 +43,8 @@ class Linear(Op):
 
     def backward(self, dy):
         rows = dy.reshape(-1, dy.shape[-1])  # (n, out)
-        dx = product(rows, self.weight).reshape(self.shape) if self.needs[0] else None
-        dweight = product(rows.T, self.x.reshape(-1, self.shape[-1])) if self.needs[1] else None
+        dx = product(rows, self.weight).reshape(*dy.shape[:-1], self.weight.shape[1]) if self.needs[0] else None
+        dweight = product(rows.T, self.x.reshape(-1, self.x.shape[-1])) if self.needs[1] else None
         if len(self.needs) == 2:
             return dx, dweight
         return dx, dweight, _sum_rows(rows) if self.needs[2] else None
@@ -61,22 +60,26 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
     A weight of shape (in,) gives one number for each row, (...).
     """
-    x, w, bias = in_low_precision(require_tensor("linear", input), require_tensor("linear", weight), bias)
+    x, w, b = in_low_precision(require_tensor("linear", input), require_tensor("linear", weight), bias)
+    _check(x.array, w.array, None if b is None else b.array)
+    if w.array.ndim == 1 or x.array.size == 0 or (b is not None and b.array.ndim == 0):
+        y = x @ (w if w.ndim == 1 else w.transpose(0, 1))
+        return y if b is None else y + b
+    return Linear.apply(x, w) if b is None else Linear.apply(x, w, b)
+
+
+def _check(x, w, b) -> None:
+    """RuntimeError unless the shapes and the dtypes of these arrays fit; b may be None."""
     if w.ndim not in (1, 2) or x.ndim == 0 or x.shape[-1] != w.shape[-1]:
         raise RuntimeError(
             f"linear: input {shape_text(x.shape)} and weight {shape_text(w.shape)} do not fit: "
             f"the weight is (out, in), and the last dim of the input must be its `in`"
         )
     out = w.shape[:-1]
-    if bias is not None and bias.shape not in (out, ()):
+    if b is not None and b.shape not in (out, ()):
         raise RuntimeError(
-            f"linear: bias {shape_text(bias.shape)} does not fit weight {shape_text(w.shape)}: "
-            f"expected {shape_text(out)}"
+            f"linear: bias {shape_text(b.shape)} does not fit weight {shape_text(w.shape)}: expected {shape_text(out)}"
         )
-    for name, other in (("weight", w), ("bias", bias)):
+    for name, other in (("weight", w), ("bias", b)):
         if other is not None and other.dtype != x.dtype:
             raise RuntimeError(f"linear: input is {x.dtype} and {name} is {other.dtype}: convert one with .to()")
-    if w.ndim == 1 or x.numel() == 0 or (bias is not None and bias.ndim == 0):
-        y = x @ (w if w.ndim == 1 else w.transpose(0, 1))
-        return y if bias is None else y + bias
-    return Linear.apply(x, w) if bias is None else Linear.apply(x, w, bias)

@@ -20,7 +20,7 @@ HALF, FULL = np.dtype("float16"), np.dtype("float32")
 
 def product(a, b):
     """a @ b. NumPy has no fast product of float16, and would round each partial sum."""
-    if isinstance(a, np.ndarray) and a.dtype == HALF:
+    if a.dtype == HALF and isinstance(a, np.ndarray):
         return (_in(FULL, a) @ _in(FULL, b)).astype(HALF)
     return a @ b
 

@@ -33,8 +33,10 @@ def in_parts(x, part: Callable[[int, int], None], length: int | None = None, ele
     `length` and `elements` stand in for N and for x.size.
     """
     length, elements = len(x) if length is None else length, x.size if elements is None else elements
-    steps = elements * threads.WORTH // SHARED
-    threads.run(part, threads.split(length, steps) if namespace(x) is np else [(0, length)])
+    if elements < 2 * SHARED or namespace(x) is not np:
+        part(0, length)
+    else:
+        threads.run(part, threads.split(length, elements * threads.WORTH // SHARED))
 
 
 @functools.cache

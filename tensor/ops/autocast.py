@@ -36,17 +36,15 @@ class autocast(contextlib.ContextDecorator):
 
 def in_low_precision(*tensors):
     """Under autocast, the float32 ones among `tensors` as float16, for a matrix product; else all as they are."""
-    return _converted(tensors, dtypes.float32, dtypes.float16)
+    return tensors if state.autocast is None else _converted(tensors, dtypes.float32, dtypes.float16)
 
 
 def in_full_precision(*tensors):
     """Under autocast, the float16 ones among `tensors` as float32, for what adds up; else all as they are."""
-    return _converted(tensors, dtypes.float16, dtypes.float32)
+    return tensors if state.autocast is None else _converted(tensors, dtypes.float16, dtypes.float32)
 
 
 def _converted(tensors: tuple, source, target) -> tuple:
-    if state.autocast is None:
-        return tensors
     return tuple(
         cast(x, target) if isinstance(x, Tensor) and x.dtype == source and x.device.type == state.autocast else x
         for x in tensors

@@ -48,7 +48,7 @@ def cast(x: Tensor, dtype) -> Tensor:
 
 def as_float(input: Tensor) -> Tensor:
     """input as it is if floating, else in the default floating-point dtype (exp of integers is a float)."""
-    return input if dtypes.is_floating(input.dtype) else cast(input, dtypes.get_default_dtype())
+    return input if input.array.dtype.kind == "f" else cast(input, dtypes.get_default_dtype())
 
 
 def to(input: Tensor, *args, dtype=None, device=None, non_blocking: bool = False, copy: bool = False) -> Tensor:

@@ -8,7 +8,7 @@ import math
 
 from tensor.checks import broadcast_shape as common_shape
 from tensor.checks import normalize_dim, normalize_dims, shape_args, shape_text
-from tensor.devices import memory_owner, namespace
+from tensor.devices import namespace
 from tensor.inplace import Clone
 from tensor.op import Op
 from tensor.tensor import Tensor
@@ -120,7 +120,7 @@ def infer_shape(name: str, count: int, shape: tuple[int, ...]) -> tuple[int, ...
         raise RuntimeError(f"{name}: only one length can be -1, got {shape_text(shape)}")
     if (blanks and (known == 0 or count % known)) or (not blanks and known != count):
         raise RuntimeError(f"{name}: {count} element(s) do not fit shape {shape_text(shape)}")
-    return tuple(count // known if n == -1 else n for n in shape)
+    return tuple([count // known if n == -1 else n for n in shape]) if blanks else shape
 
 
 # ---------------------------------------------------------------------- another shape
@@ -139,7 +139,7 @@ def reshape_as(input: Tensor, other: Tensor) -> Tensor:
 def view(input: Tensor, shape, *more) -> Tensor:
     """`reshape` that never copies: RuntimeError where the elements do not lie in memory in the order that takes."""
     y = Reshape.apply(input, shape=infer_shape("view", input.numel(), shape_args((shape, *more))))
-    if y.numel() and memory_owner(y.array) is not memory_owner(input.array):
+    if y.array.size and y._counter is not input._counter:  # else they share memory
         raise RuntimeError(
             f"view: a Tensor of shape {shape_text(input.shape)} with strides {input.stride()} cannot be seen as "
             f"{shape_text(y.shape)} without a copy: use reshape(), or contiguous() first"
@@ -225,8 +225,9 @@ def permute(input: Tensor, dims, *more) -> Tensor:
 
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """input with two dims swapped; a view."""
-    a, b = normalize_dim("transpose", dim0, input.ndim), normalize_dim("transpose", dim1, input.ndim)
-    dims = list(range(input.ndim))
+    ndim = input.ndim
+    a, b = normalize_dim("transpose", dim0, ndim), normalize_dim("transpose", dim1, ndim)
+    dims = list(range(ndim))
     if dims:
         dims[a], dims[b] = dims[b], dims[a]
     return Permute.apply(input, dims=tuple(dims))

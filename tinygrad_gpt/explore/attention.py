@@ -36,13 +36,13 @@ class Watch:
     def module(self, module) -> Iterator[None]:
         yield
 
-    def forward(self, op, arrays, params):
+    def forward(self, op, /, *arrays, **params):
         if isinstance(op, Attention):
             self.calls.append(op)
             self.p.append(weights(*arrays[:2], params["scale"], params["causal"]))
         return op.forward(*arrays, **params)
 
-    def backward(self, op, dys):
+    def backward(self, op, *dys):
         grads = op.backward(*dys)
         if isinstance(op, Attention):
             self.grads[op] = grads
