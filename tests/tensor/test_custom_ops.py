@@ -114,6 +114,28 @@ def test_a_list_of_saved_arrays_is_watched_too():
         y.sum().backward()
 
 
+@pytest.mark.parametrize("written", ["input", "output"])
+def test_what_an_op_saved_is_watched_through_views(written):
+    """No saved array is the input's or the output's very own: one is a view of it, the other what it is a view of."""
+
+    class Rows(Op):
+        def forward(self, x):
+            self.x = x.reshape(-1) if written == "input" else None
+            self.y = np.exp(x.reshape(-1)) if written == "output" else None
+            return np.exp(x) if self.y is None else self.y.reshape(x.shape)
+
+        def backward(self, dy):
+            y = np.exp(self.x) if self.y is None else self.y
+            return dy * y.reshape(dy.shape)
+
+    x = leaf([[1.0, 2.0]]) * 1
+    y = Rows.apply(x)
+    Rows.apply(x).sum().backward(retain_graph=True)  # nothing was written yet
+    (x if written == "input" else y).add_(1)
+    with pytest.raises(RuntimeError, match="backward of Rows needs the value"):
+        y.sum().backward()
+
+
 def test_a_gradient_in_a_wider_dtype_comes_back_in_the_inputs():
     class Wide(Square):
         def backward(self, dy):
