@@ -81,10 +81,16 @@ def pytest_collection_modifyitems(config, items):
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item):
+def pytest_runtest_protocol(item, nextitem):
     """Whole files are shared out: the tests of one need the same kernels and the same fixtures."""
     folder = item.config.option.share
-    return None if folder is None or is_ours(item.path.relative_to(TESTS), folder) else True
+    if folder is None:
+        return None
+    if not is_ours(item.path.relative_to(TESTS), folder):
+        return True  # it counts as done
+    if nextitem is not None and nextitem.path != item.path:  # the last one of its file tears everything down
+        return item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
+    return None
 
 
 @functools.cache
