@@ -160,7 +160,7 @@ def _record(op: Op, inputs: Sequence, tensors: Sequence[Tensor], outputs: Sequen
         )
     op.number = next(_numbers)
     op.edges = [  # `edge` of each; as `requires_grad` was asked, no view is out of date
-        (x._op or x, x._nr, x.array.shape, x.array.dtype) if need else None
+        (x if x._op is None else x._op, x._nr, x.array.shape, x.array.dtype) if need else None
         for x, need in zip(inputs, op.needs, strict=True)
     ]
     op.outputs = [(y.array.shape, y.array.dtype) for y in outputs]
@@ -173,7 +173,7 @@ def edge(x: Tensor):
     """Where the gradient of `x` goes: (source, output number, shape, dtype); the source is an Op, or the leaf `x`."""
     if x._view is not None:
         x.refresh_view()
-    return x._op or x, x._nr, x.array.shape, x.array.dtype
+    return (x if x._op is None else x._op), x._nr, x.array.shape, x.array.dtype
 
 
 def _watch(op: Op, tensors: Sequence[Tensor]) -> list:
