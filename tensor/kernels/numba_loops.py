@@ -55,19 +55,17 @@ def _exp(x):
     if x is not numba.types.float32:
         return lambda x: math.exp(x)
     f = np.float32
-    low, high = f(-104), f(88.37)  # eˣ is 0 below; above (just before the largest float32) it becomes inf
+    low, high = f(-87.33), f(88.37)  # eˣ is 0 below (from 2⁻¹²⁶ on); above (just before the largest float32) it is inf
     log2e, ln2_head, ln2_tail = f(1.4426950408889634), f(0.693359375), f(-2.12194440054690583e-4)
     c2, c3, c4, c5, c6, c7 = [f(1 / math.factorial(n)) for n in range(2, 8)]
 
     def exp32(x):
-        # eˣ = 2ⁿ eʳ with |r| ≤ ½ ln 2; eʳ by its Taylor series, 2ⁿ in two halves that are normal numbers.
+        # eˣ = 2ⁿ eʳ with |r| ≤ ½ ln 2; eʳ by its Taylor series.
         clamped = min(max(x, low), high)
         nearest = np.floor(clamped * log2e + f(0.5))
         r = (clamped - nearest * ln2_head) - nearest * ln2_tail
         e = (((((c7 * r + c6) * r + c5) * r + c4) * r + c3) * r + c2) * r * r + r + f(1)
-        n = np.int32(nearest)
-        half = n >> np.int32(1)
-        e = e * _power_of_two(half) * _power_of_two(n - half)
+        e = e * _power_of_two(np.int32(nearest)) if x >= low else f(0)
         return e if x <= high else x * f(np.inf)  # NaN stays NaN
 
     return exp32
