@@ -120,7 +120,8 @@ def random_bits(number, low, high):
 def softmax_rows(x, y, start, stop):
     for n in range(start, stop):
         row, out = x[n], y[n]
-        out[:] = row
+        for c in range(row.size):  # `out[:] = row` would take Numba five seconds, for its error messages
+            out[c] = row[c]
         total = exp_row(out, largest(row))
         for c in range(row.size):
             out[c] /= total
