@@ -16,7 +16,7 @@ import numpy as np
 from tensor.kernels.numba_loops import dot, exp_row, largest, random_bits, scores_backward
 from tensor.kernels.numba_threads import SharedLoop, compiled
 from tensor.kernels.numba_tile import TALL, WIDE, dense, tile_product
-from tensor.kernels.numpy_attention import heads_side_by_side
+from tensor.kernels.numpy_attention import empty_gradients, heads_side_by_side
 from tensor.kernels.random_bits import threshold, words
 
 BLOCK = 32  # queries whose scores backward holds before it adds to the gradients of the keys and values
@@ -36,8 +36,8 @@ def attention(q, k, v, scale: float, causal: bool, dropout_p: float = 0.0, seed:
 
 def attention_backward(dy, q, k, v, y, log_sum, scale: float, causal: bool, dropout_p: float = 0.0, seed: int = 0):
     """dq, dk, dv of `attention`."""
-    dq, dk, dv = gradients = [heads_side_by_side(np, a.shape, a.dtype) for a in (q, k, v)]
-    arrays = (*map(_with_dense_rows, (dy, q, k, v, y)), *gradients, log_sum)
+    dq, dk, dv = empty_gradients(np, q, k, v)
+    arrays = (*map(_with_dense_rows, (dy, q, k, v, y)), dq, dk, dv, log_sum)
     _compile(_attention_backward, q.dtype, 8)
     settings = _settings(q, scale, causal, dropout_p, seed)
     _attention_backward(*_share(q, k), *arrays, *settings)

@@ -60,7 +60,7 @@ def attention(q, k, v, scale: float, causal: bool, dropout_p: float = 0.0, seed:
 def attention_backward(dy, q, k, v, y, log_sum, scale: float, causal: bool, dropout_p: float = 0.0, seed: int = 0):
     """dq, dk, dv of `attention`; see `nn.functional.attention` for the derivation. The scores are computed again."""
     xp = namespace(q)
-    dq, dk, dv = (heads_side_by_side(xp, a.shape, a.dtype) for a in (q, k, v))
+    dq, dk, dv = empty_gradients(xp, q, k, v)
     all_tiles = list(score_tiles(q, k, causal))
 
     def part(*heads: slice) -> None:
@@ -95,6 +95,16 @@ def heads_side_by_side(xp, shape, dtype):
     """An empty (B, H, T, D) array that lies in memory as (B, T, H, D): merging the heads is then free."""
     B, H, T, D = shape
     return xp.empty((B, T, H, D), dtype).swapaxes(1, 2)
+
+
+def empty_gradients(xp, q, k, v) -> list:
+    """Empty dq, dk, dv. For a q, k and v of one shape they lie side by side, as most models cut these out of one array
+    (B, T, 3C): that array's gradient is then there already (tensor/ops/split.py)."""
+    if not q.shape == k.shape == v.shape:
+        return [heads_side_by_side(xp, x.shape, x.dtype) for x in (q, k, v)]
+    B, H, T, D = q.shape
+    together = xp.empty((B, T, 3, H, D), q.dtype)
+    return [together[:, :, i].swapaxes(1, 2) for i in range(3)]
 
 
 def score_tiles(q, k, causal: bool) -> Iterator[tuple]:

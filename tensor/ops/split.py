@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import itertools
 import operator
+from collections.abc import Sequence
+
+import numpy as np
 
 from tensor.checks import normalize_dim, shape_text
-from tensor.devices import namespace
+from tensor.devices import memory_owner, namespace
 from tensor.op import Op
 from tensor.ops.index import EVERYTHING, Slice
 from tensor.tensor import Tensor
@@ -36,7 +39,27 @@ class Split(Op):
         return tuple(x[(*(EVERYTHING,) * dim, slice(a, b))] for a, b in itertools.pairwise(ends))
 
     def backward(self, *dys):
-        return namespace(*dys).concatenate(dys, axis=self.dim)
+        whole = _already_joined(dys, self.dim)
+        return namespace(*dys).concatenate(dys, axis=self.dim) if whole is None else whole
+
+
+def _already_joined(parts: Sequence, dim: int):
+    """The array in which `parts` follow one another along `dim`, if they are views into one; else None."""
+    first = parts[0]
+    owner = memory_owner(first)
+    if not isinstance(owner, np.ndarray) or owner is first or not owner.flags.c_contiguous:
+        return None
+    place = start = _address(first)
+    for part in parts:
+        if memory_owner(part) is not owner or part.strides != first.strides or _address(part) != place:
+            return None
+        place += part.shape[dim] * part.strides[dim]
+    shape = (*first.shape[:dim], sum(part.shape[dim] for part in parts), *first.shape[dim + 1 :])
+    return np.ndarray(shape, first.dtype, buffer=owner, offset=start - _address(owner), strides=first.strides)
+
+
+def _address(array: np.ndarray) -> int:
+    return array.__array_interface__["data"][0]
 
 
 class Unbind(Op):

@@ -6,6 +6,7 @@ import torch
 from compare import check, numbers, ours_and_theirs
 
 import tensor
+from tensor.ops.split import Split
 
 X = numbers(2, 3, 4)
 T = numbers(4, 3, 2).transpose(2, 1, 0)  # the same shape, not contiguous
@@ -214,6 +215,29 @@ def test_writing_to_a_copy_leaves_x_alone(name):
 def test_contiguous_of_contiguous_is_itself():
     x = tensor.ones(2, 3)
     assert x.contiguous() is x
+
+
+@pytest.mark.parametrize(
+    ("parts", "shared"),
+    [
+        (lambda a: (a[:, :2], a[:, 2:3], a[:, 3:]), True),
+        (lambda a: (a.T[:2].T, a.T[2:3].T, a.T[3:].T), True),
+        (lambda a: (a[:, 2:4], a[:, 4:5], a[:, 1:2]), False),  # of one array, but in another order
+        (lambda a: (a[:, :2], a[:, 2:3], a[:, 3:].copy()), False),
+        (lambda a: (a[:, :2], a[:, 2:3], a[:1, 3:] + np.zeros((3, 1))), False),
+        (lambda a: (a[:, :2], a[:, 1:2], a[:, 2:]), False),  # they overlap
+        (lambda a: (np.broadcast_to(a[:, :1], (3, 2)), a[:, :1], a[:, 1:]), False),
+    ],
+)
+def test_gradients_that_lie_side_by_side_are_the_splits_gradient(parts, shared):
+    """As attention's dq, dk and dv do: nothing is copied then."""
+    whole = np.arange(15.0).reshape(3, 5)
+    dys = parts(whole)
+    op = Split()
+    op.dim = 1
+    dx = op.backward(*dys)
+    assert np.array_equal(dx, np.concatenate(dys, axis=1))
+    assert np.shares_memory(dx, whole) == shared
 
 
 def test_split_parts_that_nothing_uses_get_zeros():
