@@ -19,7 +19,7 @@ from tinygrad_gpt.distributed import ShardedAdamW, World, open_world, rank_0_fir
 from tinygrad_gpt.distributed.agreement import require_agreement
 from tinygrad_gpt.errors import Interrupted, RunError
 from tinygrad_gpt.evaluate import batch_loss
-from tinygrad_gpt.memory import keep_freed_memory
+from tinygrad_gpt.memory import collect_garbage_rarely, keep_freed_memory
 from tinygrad_gpt.metrics import MetricsLog, NoMetrics
 from tinygrad_gpt.paths import locked
 from tinygrad_gpt.profile import profiled
@@ -45,6 +45,7 @@ def train(config: TrainConfig, named: Collection[str] = ()) -> None:
             tensor.set_float32_matmul_precision("high" if config.tf32 else "highest")
         check_writers(config)
         keep_freed_memory()
+        collect_garbage_rarely()
         if config.eval_only:
             resume = config.init_from == "resume"
             run = _joined(world, lambda: resumed_run(config) if resume else new_run(config, named))

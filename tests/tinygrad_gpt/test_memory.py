@@ -1,4 +1,4 @@
-"""Freed memory stays with the process: a block that is allocated again costs no page faults."""
+"""Freed memory stays with the process, so that it costs no page faults again; garbage is looked for rarely."""
 
 import subprocess
 import sys
@@ -38,3 +38,27 @@ def test_memory_is_reused():
     if not keep_freed_memory():
         pytest.skip("this C library has no mallopt: nothing to tune")
     assert faults("keep") < faults("as it is") / 10
+
+
+COUNT_COLLECTIONS = """
+import gc, sys
+import nn, tensor
+from tinygrad_gpt.memory import collect_garbage_rarely
+
+if sys.argv[1] == "rarely":
+    collect_garbage_rarely()
+model = nn.Sequential(*[nn.Linear(2, 2) for _ in range(30)])
+before = gc.get_stats()[0]["collections"]
+for _ in range(100):
+    model(tensor.ones(1, 2)).sum().backward()
+print(gc.get_stats()[0]["collections"] - before)
+"""
+
+
+def test_garbage_is_looked_for_rarely():
+    asked = [sys.executable, "-c", COUNT_COLLECTIONS]
+    default, rarely = (
+        int(subprocess.run([*asked, mode], capture_output=True, text=True, check=True).stdout)
+        for mode in ("as it is", "rarely")
+    )
+    assert rarely == 0 < default

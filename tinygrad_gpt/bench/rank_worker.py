@@ -15,7 +15,7 @@ from tinygrad_gpt.bench.ranks import SECONDS
 from tinygrad_gpt.bench.settings import Work
 from tinygrad_gpt.bench.task import Task, stopwatch
 from tinygrad_gpt.distributed import ShardedAdamW, World, connect
-from tinygrad_gpt.memory import keep_freed_memory
+from tinygrad_gpt.memory import collect_garbage_rarely, keep_freed_memory
 
 PATIENCE = 120.0  # seconds
 
@@ -52,6 +52,7 @@ class RankStep(Task):
 def main() -> None:
     request = json.loads(sys.argv[1])
     keep_freed_memory()
+    collect_garbage_rarely()
     world = connect(request["backend"], PATIENCE)
     step = RankStep(Work.from_dict(request["work"]), world)
     stopwatch(step.iteration, 3)  # compiles what is to be compiled, touches the memory

@@ -9,7 +9,7 @@ import json
 import sys
 
 from tinygrad_gpt.bench.settings import Work
-from tinygrad_gpt.memory import keep_freed_memory
+from tinygrad_gpt.memory import collect_garbage_rarely, keep_freed_memory
 
 # (engine, task) -> the module and the class of the work; an engine's packages are imported in its own process only
 TASKS = {
@@ -25,7 +25,8 @@ TASKS = {
 
 def main() -> None:
     engine, name = sys.argv[1:]
-    keep_freed_memory()  # for every engine
+    keep_freed_memory()  # this and the next for every engine
+    collect_garbage_rarely()
     module, class_name = TASKS[engine, name]
     task_class, task = getattr(importlib.import_module(module), class_name), None
     for line in sys.stdin:
