@@ -1,12 +1,14 @@
-"""What all tests share: `tests/compare.py` can be imported, torch computes on one thread, like the rest; and CUDA.
+"""What all tests share: `tests/compare.py` can be imported, each process computes on one thread; and CUDA.
 
 `pytest` tests on the CPU. `pytest -m gpu` runs the tests that a GPU can run on one, and with `--simulate-cuda` on a
-simulated one (cudasim/README.md): that is how `test_cuda.py` runs them where there is none. Several processes with the
-same `--share=FOLDER` divide the files among them.
+simulated one (cudasim/README.md): that is how `test_cuda.py` runs them where there is none.
 """
 
-import functools
+import os
 from pathlib import Path
+
+# The cores are for the workers of `pytest -n`. BLAS reads this when NumPy loads it, and what tests start inherits it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import compare
 import cudasim
@@ -47,7 +49,6 @@ ON_GPU = [
 
 def pytest_addoption(parser):
     parser.addoption("--simulate-cuda", action="store_true", help="with -m gpu: simulate CUDA, see tests/cudasim")
-    parser.addoption("--share", type=Path, help="with -m gpu: leave out the files that others with this folder run")
 
 
 def on_gpu(config) -> bool:
@@ -74,30 +75,7 @@ def pytest_ignore_collect(collection_path, config):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    if not on_gpu(config):
-        return
-    for item in items:
-        item.add_marker("gpu")
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item, nextitem):
-    """Whole files are shared out: the tests of one need the same kernels and the same fixtures."""
-    folder = item.config.option.share
-    if folder is None:
-        return None
-    if not is_ours(item.path.relative_to(TESTS), folder):
-        return True  # it counts as done
-    if nextitem is not None and nextitem.path != item.path:  # the last one of its file tears everything down
-        return item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
-    return None
-
-
-@functools.cache
-def is_ours(file: Path, folder: Path) -> bool:
-    """Is this process the first to come to `file`?"""
-    try:
-        (folder / file.as_posix().replace("/", "-")).mkdir()
-    except FileExistsError:
-        return False
-    return True
+    items.sort(key=lambda item: item.path.name != "test_cuda.py")  # one long test: other workers do the rest meanwhile
+    if on_gpu(config):
+        for item in items:
+            item.add_marker("gpu")

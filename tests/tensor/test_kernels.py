@@ -35,7 +35,7 @@ def draw(*shape):
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)
-def implementation(request):
+def implementation(request, three_threads):
     if request.param == "cuda":
         yield OnGPU(cuda_kernels)
         return
@@ -451,6 +451,7 @@ class TestThreads:
 
     def test_results_do_not_depend_on_the_number(self, monkeypatch, implementation):
         args = in_dtype(CASES["attention_backward"][1][3], "float64")
+        monkeypatch.setattr(threads, "THREADS", 1)
         alone = implementation.attention_backward(*args)
         monkeypatch.setattr(threads, "THREADS", 2)
         for a, b in zip(alone, implementation.attention_backward(*args), strict=True):

@@ -33,6 +33,7 @@ def test_the_blas_of_numpys_wheels_lends_its_threads():
     assert numba_threads.BLAS_THREADS >= threads.THREADS
 
 
+@pytest.mark.usefixtures("three_threads")
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("lent", [True, False], ids=["BLAS's threads", "Python's threads"])
 def test_the_result_does_not_depend_on_the_threads(x, count, lent, monkeypatch):
@@ -51,6 +52,7 @@ def test_small_work_is_not_shared(monkeypatch):
     assert [parts(N, N), parts(2, N), parts(N, N // 2), parts(N, 5), parts(0, 0)] == [3, 2, 1, 1, 1]
 
 
+@pytest.mark.usefixtures("three_threads")
 def test_several_python_threads_may_ask_at_once(x):
     """With products between, as two models in two threads would."""
     square = x[: 120 * 120].reshape(120, 120)
@@ -82,7 +84,8 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="fork is POSIX's")
-def test_a_forked_process_may_ask():
+def test_a_forked_process_may_ask(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
     command = [sys.executable, "-W", "ignore", "-c", IN_A_CHILD]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert result.stdout.split() == ["0"]
