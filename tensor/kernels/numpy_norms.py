@@ -5,6 +5,9 @@ Sums of rows and over rows are products with a vector: BLAS is faster than `sum`
 
 from __future__ import annotations
 
+import functools
+import operator
+
 from tensor.devices import namespace
 from tensor.kernels.tiles import in_parts, row_tiles
 
@@ -16,49 +19,69 @@ def layer_norm(x, weight, bias, eps: float):
     """
     xp = namespace(x)
     N, C = x.shape
-    y = xp.empty((N, C), x.dtype)
-    mean, rstd = xp.empty(N, x.dtype), xp.empty(N, x.dtype)
+    y, mean, rstd = xp.empty((N, C), x.dtype), xp.empty(N, x.dtype), xp.empty(N, x.dtype)
 
     def part(start: int, stop: int) -> None:
         for rows in row_tiles(x, start, stop):
-            mean[rows] = x[rows] @ xp.full(C, 1 / C, x.dtype)
-            centred = xp.subtract(x[rows], mean[rows, None], out=y[rows])
-            variance = xp.einsum("nc,nc->n", centred, centred) / C
-            rstd[rows] = 1 / xp.sqrt(variance + eps)
-            _scale_and_shift(centred, rstd[rows], weight, bias)
+            mean[rows], rstd[rows] = _layer_norm(xp, x[rows], weight, bias, eps, y[rows])
 
     in_parts(x, part)
     return y, mean, rstd
 
 
+def _layer_norm(xp, x, weight, bias, eps: float, y) -> tuple:
+    """Write a tile's y; returns its mean and rstd."""
+    C = x.shape[1]
+    mean = x @ xp.full(C, 1 / C, x.dtype)
+    centred = xp.subtract(x, mean[:, None], out=y)
+    rstd = xp.einsum("nc,nc->n", centred, centred)
+    rstd /= C  # the variance
+    rstd += eps
+    xp.sqrt(rstd, out=rstd)
+    xp.reciprocal(rstd, out=rstd)
+    _scale_and_shift(centred, rstd, weight, bias)
+    return mean, rstd
+
+
 def layer_norm_backward(dy, x, weight, mean, rstd, affine: bool):
     """dx (N, C), and dweight, dbias (C,) where `affine`, else None. Derived in `nn.functional.layer_norm`."""
     xp = namespace(dy)
-    N, C = x.shape
-    dx = xp.empty((N, C), x.dtype)
-    sums: dict = {}  # first row of a part -> its dweight and dbias
-
-    weight = xp.ones(C, x.dtype) if weight is None else weight
+    dx = xp.empty(x.shape, x.dtype)
+    sums: dict = {}  # first row of a tile -> its dweight and dbias
+    weight = xp.ones(x.shape[1], x.dtype) if weight is None else weight
 
     def part(start: int, stop: int) -> None:
-        dweight, dbias = sums[start] = xp.zeros((2, C), x.dtype)
         for rows in row_tiles(x, start, stop):
-            r = rstd[rows]
-            centred = x[rows] - mean[rows, None]  # x̂ / r
-            product = dy[rows] * centred
-            if affine:
-                dweight += r @ product  # Σ_n dy ⊙ x̂
-                dbias += xp.ones_like(r) @ dy[rows]
-            mean_g = dy[rows] @ weight / C
-            centred *= (r * r * (product @ weight) / C)[:, None]  # x̂ mean(g ⊙ x̂)
-            g = xp.multiply(dy[rows], weight, out=dx[rows])
-            g -= mean_g[:, None]
-            g -= centred
-            g *= r[:, None]
+            sums[rows.start] = _layer_norm_backward(xp, dy[rows], x[rows], weight, mean[rows], rstd[rows], dx[rows])
 
     in_parts(x, part)
-    dweight, dbias = sum(sums[start] for start in sorted(sums)) if affine else (None, None)
-    return dx, dweight, dbias
+    return (dx, *_added_up(sums, weight)) if affine else (dx, None, None)
+
+
+def _layer_norm_backward(xp, dy, x, weight, mean, rstd, dx) -> tuple:
+    """Write a tile's dx; returns its dweight and dbias."""
+    C = x.shape[1]
+    centred = x - mean[:, None]  # x̂ / rstd
+    product = dy * centred
+    dweight, dbias = rstd @ product, xp.ones_like(rstd) @ dy  # Σ_n dy ⊙ x̂ and Σ_n dy
+    mean_g = dy @ weight
+    mean_g /= C
+    along = product @ weight
+    along *= rstd
+    along *= rstd
+    along /= C
+    centred *= along[:, None]  # x̂ mean(g ⊙ x̂)
+    g = xp.multiply(dy, weight, out=dx)
+    g -= mean_g[:, None]
+    g -= centred
+    g *= rstd[:, None]
+    return dweight, dbias
+
+
+def _added_up(sums: dict, weight) -> list:
+    """The sums of all tiles, added in their order: which thread was first does not show."""
+    tiles = [sums[start] for start in sorted(sums)] or [(0 * weight, 0 * weight)]
+    return [functools.reduce(operator.add, parts) for parts in zip(*tiles, strict=True)]
 
 
 def rms_norm(x, weight, eps: float):
@@ -83,25 +106,22 @@ def rms_norm(x, weight, eps: float):
 def rms_norm_backward(dy, x, weight, rrms, affine: bool):
     """dx (N, C), and dweight (C,) where `affine`, else None. Derived in `nn.functional.layer_norm`."""
     xp = namespace(dy)
-    N, C = x.shape
-    dx = xp.empty((N, C), x.dtype)
-    sums: dict = {}  # first row of a part -> its dweight
-
+    C = x.shape[1]
+    dx = xp.empty(x.shape, x.dtype)
+    sums: dict = {}  # first row of a tile -> its dweight
     weight = xp.ones(C, x.dtype) if weight is None else weight
 
     def part(start: int, stop: int) -> None:
-        dweight = sums[start] = xp.zeros(C, x.dtype)
         for rows in row_tiles(x, start, stop):
             r = rrms[rows]
             product = dy[rows] * x[rows]
-            if affine:
-                dweight += r @ product  # Σ_n dy ⊙ x̂
+            sums[rows.start] = (r @ product,)  # Σ_n dy ⊙ x̂
             g = xp.multiply(dy[rows], weight, out=dx[rows])
             g -= x[rows] * (r * r * (product @ weight) / C)[:, None]  # x̂ mean(g ⊙ x̂)
             g *= r[:, None]
 
     in_parts(x, part)
-    return dx, sum(sums[start] for start in sorted(sums)) if affine else None
+    return dx, _added_up(sums, weight)[0] if affine else None
 
 
 def _scale_and_shift(rows, factor, weight, bias) -> None:
