@@ -62,7 +62,9 @@ def visit(browser, open_pages, problems):
         if key in open_pages:
             open_pages[key].evaluate(AS_AT_FIRST)
             return open_pages[key]
-        page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+        page = browser.new_page(
+            viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce"
+        )
         page.set_default_timeout(PATIENCE)
         page.on("console", lambda message: problems.append(message.text) if message.type in ("error", "warning") else 0)
         page.on("pageerror", lambda error: problems.append(str(error)))
