@@ -9,6 +9,8 @@ from pathlib import Path
 
 # The cores are for the workers of `pytest -n`. BLAS reads this when NumPy loads it, and what tests start inherits it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Workers inherit the width that readline has noted in pytest's own process, and each of rich's consoles would keep it.
+os.environ.pop("COLUMNS", None)
 
 import compare
 import cudasim
@@ -20,6 +22,9 @@ import tensor
 torch.set_num_threads(1)
 
 TESTS = Path(__file__).parent
+# What compiles the fast kernels, as the processes of other tests would say that they do; then one long test, during
+# which other workers do the rest.
+FIRST = ["test_kernels.py", "test_cuda.py"]
 ON_GPU = [
     "cuda",
     "nn/test_functional.py",
@@ -75,7 +80,7 @@ def pytest_ignore_collect(collection_path, config):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    items.sort(key=lambda item: item.path.name != "test_cuda.py")  # one long test: other workers do the rest meanwhile
+    items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
     if on_gpu(config):
         for item in items:
             item.add_marker("gpu")

@@ -48,7 +48,7 @@ def run_step(tmp_path):
         command = [sys.executable, str(LECTURE / f"{name}.py"), *options]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert done.returncode == code, done.stderr
-        return done.stdout + done.stderr
+        return done.stderr if code else done.stdout
 
     return run_it
 
