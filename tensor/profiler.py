@@ -81,10 +81,8 @@ class profile:
 
     def __exit__(self, *exception) -> None:
         state.recorder = self._before
-        start = self._frames[0].start
         while self._frames:  # more than one where an exception left a scope open
             self.leave()
-        self.seconds += time.perf_counter() - start
 
     # ------------------------------------------------------------------ what the engine calls
 
@@ -151,6 +149,8 @@ class profile:
         seconds = time.perf_counter() - frame.start
         if self._frames:
             self._frames[-1].inside += seconds
+        else:
+            self.seconds += seconds
         return seconds - frame.inside
 
     # ------------------------------------------------------------------ reading
