@@ -335,7 +335,7 @@ def test_an_old_dataset_survives_what_ends_a_new_one(failure, code, sentence, ma
 def test_ctrl_c_ends_processes_and_files_with_one_sentence(tmp_path, environment, vocab_file):
     """A real Ctrl-C reaches the whole group of processes, while they work."""
     path = tmp_path / "endless.txt"
-    path.write_text("To be, or not to be, that is the question. " * 500_000)
+    path.write_text(" ".join(f"{number * 7919:b}" for number in range(1_000_000)))  # each new to the tokenizer: slow
     command = [sys.executable, "-m", "tinygrad_gpt", "prepare", str(path), "--out_dir=data", "--workers=2"]
     process = subprocess.Popen(
         [*command, "--tokenizer=gpt2", f"--vocab_file={vocab_file}"],
