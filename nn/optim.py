@@ -16,7 +16,7 @@ from nn.module import clear_gradients
 from tensor import Tensor, no_grad
 from tensor.devices import namespace
 from tensor.kernels import kernels
-from tensor.tensor import as_array, mark_all_written, wrap
+from tensor.tensor import as_array, wrap
 
 
 class Optimizer:
@@ -87,7 +87,8 @@ class Optimizer:
         for group in self.param_groups:
             params = [p for p in group["params"] if p.grad is not None]
             self.update_all(params, [p.grad.array for p in params], group)
-            mark_all_written(params)
+            for p in params:
+                p.mark_written()
         return loss
 
     def update_all(self, params: list[Tensor], gradients: list, group: dict[str, Any]) -> None:

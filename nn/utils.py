@@ -13,7 +13,7 @@ from tensor import Tensor, no_grad
 from tensor.devices import namespace
 from tensor.inplace import assign
 from tensor.kernels.clip import scale_all, sum_of_squares
-from tensor.tensor import mark_all_written, wrap
+from tensor.tensor import wrap
 
 
 def _gradients(parameters: Tensor | Iterable[Tensor]) -> list:
@@ -52,7 +52,8 @@ def _clip_without_waiting(gradients: list[Tensor], norm, max_norm: float) -> Ten
 
 def _scale(gradients: list[Tensor], factor) -> None:
     scale_all([g.array for g in gradients], factor)
-    mark_all_written(gradients)
+    for g in gradients:
+        g.mark_written()
 
 
 def _norm(arrays: list, p: float):
@@ -67,10 +68,9 @@ def _norm(arrays: list, p: float):
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
     """Clamp every element of every gradient to [−clip_value, clip_value]."""
-    gradients = _gradients(parameters)
-    for g in gradients:
+    for g in _gradients(parameters):
         namespace(g.array).clip(g.array, -clip_value, clip_value, out=g.array)
-    mark_all_written(gradients)
+        g.mark_written()
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:

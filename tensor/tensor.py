@@ -7,7 +7,6 @@ Only what a Tensor *is* stands here. What can be done with one lives in `tensor/
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -338,12 +337,6 @@ def wrap(array) -> Tensor:
     out = Tensor.__new__(Tensor)
     out._init(array)
     return out
-
-
-def mark_all_written(tensors: Iterable[Tensor]) -> None:
-    """`mark_written` for each of them."""
-    for x in tensors:
-        x._counter.writes += 1
 
 
 def as_array(data, dtype=None, device=None, *, copy: bool = False):

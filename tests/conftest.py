@@ -47,8 +47,8 @@ ON_GPU = [
     "tensor/test_reduce.py",
     "tensor/test_scan.py",
     "tensor/test_shape.py",
-    "tinygrad_gpt/test_model.py",
     "tensor/test_sort.py",
+    "tinygrad_gpt/test_model.py",
 ]
 
 

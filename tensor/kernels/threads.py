@@ -55,9 +55,14 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_workers)
 
 
+def count_parts(length: int, steps: int, worth: int = WORTH) -> int:
+    """Into how many parts range(length) goes: one a thread, fewer where one would be less than `worth` of `steps`."""
+    return max(1, min(THREADS, length, steps // worth))
+
+
 def split(length: int, steps: int) -> list[tuple[int, int]]:
     """range(length) as (start, stop) parts, one a thread; fewer where all of it is few elementary `steps`."""
-    parts = max(1, min(THREADS, length, steps // WORTH))
+    parts = count_parts(length, steps)
     bounds = [length * i // parts for i in range(parts + 1)]
     return list(itertools.pairwise(bounds))
 
