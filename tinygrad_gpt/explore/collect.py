@@ -8,6 +8,7 @@ import inspect
 import linecache
 import math
 import textwrap
+from collections.abc import Hashable
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +29,8 @@ class Collector:
         self.explanation = explanation
         self.arrays: list[dict] = []
         self.calls: list[dict] = []
-        self.places: dict[tuple[str, int], dict] = {}  # by file and line; the steps of all layers share a few
-        self._numbers: dict[int, int] = {}  # id of a Snapshot or a ModuleCall -> its number
+        self.places: list[dict] = []  # lines of code; the steps of all layers share a few
+        self._numbers: dict[Hashable, int] = {}  # by id, a place by file and line
 
     def data(self) -> dict:
         steps = [self._step(step) for step in self.explanation.steps]
@@ -44,7 +45,7 @@ class Collector:
             "axes": axes,
             "calls": self.calls,
             "steps": steps,
-            "places": list(self.places.values()),
+            "places": self.places,
             "leaves": leaves,
             "ops": {op.__name__: _op(op) for op in sorted(ops, key=lambda op: op.__name__)},
             "arrays": self.arrays,
@@ -104,9 +105,10 @@ class Collector:
         return self._numbers[id(array)]
 
     def _place(self, file: str, line: int) -> int:
-        if (file, line) not in self.places:
-            self.places[file, line] = _place(file, line)
-        return list(self.places).index((file, line))
+        if (file, line) not in self._numbers:
+            self._numbers[file, line] = len(self.places)
+            self.places.append(_place(file, line))
+        return self._numbers[file, line]
 
     def _call(self, call: ModuleCall | None) -> int | None:
         if call is None:
