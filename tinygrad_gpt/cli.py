@@ -11,11 +11,12 @@ from typing import Any, Literal, get_args, get_origin
 import click
 from click.core import ParameterSource
 
+from tensor.kernels import UnusableKernels
 from tinygrad_gpt import __version__
 from tinygrad_gpt.bench import BenchConfig, bench
 from tinygrad_gpt.checkpoint import load_newest, load_state
 from tinygrad_gpt.config import DEFAULT_PRESET, FIXED_BY_CHECKPOINT, TrainConfig, load_preset, preset_names, to_toml
-from tinygrad_gpt.errors import InputError, Interrupted, RunError
+from tinygrad_gpt.errors import TRACEBACK_VARIABLE, InputError, Interrupted, RunError
 from tinygrad_gpt.eval import EvalConfig, evaluate
 from tinygrad_gpt.exercises.commands import app as exercises
 from tinygrad_gpt.explore.command import SUBJECTS, ExploreConfig, explore
@@ -30,7 +31,6 @@ from tinygrad_gpt.sample import SampleConfig, sample
 from tinygrad_gpt.train import train
 
 PROGRAM = "tinygrad-gpt"
-TRACEBACK_VARIABLE = "TINYGRAD_GPT_TRACEBACK"
 
 
 class SettingsCommand(click.Command):
@@ -258,6 +258,8 @@ def run(arguments: list[str]) -> int:
         return _fail(f"{error.format_message()} ({PROGRAM} --help explains.)", 2)
     except InputError as error:
         return _fail(str(error), 2)
+    except UnusableKernels as error:
+        return _fail(f"{error}.", 2)
     except RunError as error:
         return _fail(str(error), 1)
     except Interrupted as error:

@@ -1,5 +1,7 @@
 """The two ways in which a command ends early; both reach the user as one sentence, never as a traceback."""
 
+TRACEBACK_VARIABLE = "TINYGRAD_GPT_TRACEBACK"  # in the environment: mistakes in the program itself show where they are
+
 
 class InputError(ValueError):
     """What the user gave cannot be used: a file, an option, a folder. Exit code 2."""

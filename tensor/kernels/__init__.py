@@ -28,10 +28,14 @@ INSTALL = "run `pip install tinygrad-gpt[fast]`"
 _chosen: dict[str, types.ModuleType] = {}  # by device; empty until an array asks: nothing is imported before
 
 
+class UnusableKernels(ValueError):
+    """The kernels that were asked for by name do not exist, or do not work here."""
+
+
 def use_kernels(name: str | None = None) -> None:
     """Use the kernels called `name` ("numpy" or "numba") from here on; None means the default again.
 
-    Raises ValueError for another name, and RuntimeError for numba where it is not installed or does not work.
+    Raises UnusableKernels for another name, and for numba where it is not installed or does not work.
     """
     name = name or os.environ.get("TENSOR_KERNELS") or None
     _chosen["cpu"] = _load(name)
@@ -51,7 +55,7 @@ def kernels(x) -> types.ModuleType:
 
 def _load(name: str | None) -> types.ModuleType:
     if name is not None and name not in CHOICES:
-        raise ValueError(f"there are no kernels called {name!r}: TENSOR_KERNELS must be numpy or numba")
+        raise UnusableKernels(f"there are no kernels called {name!r}: TENSOR_KERNELS must be numpy or numba")
     if name == "numpy":
         return numpy_kernels
     if importlib.util.find_spec("numba") is None:
@@ -64,6 +68,6 @@ def _load(name: str | None) -> types.ModuleType:
         except Exception as error:  # whatever a Numba that does not fit this Python or NumPy comes up with
             problem = f"Numba does not work here ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
     if name == "numba":
-        raise RuntimeError(f"TENSOR_KERNELS=numba, but {problem}")
+        raise UnusableKernels(f"TENSOR_KERNELS=numba, but {problem}")
     print(f"tensor: NumPy's kernels, the slower ones, as {problem}", file=sys.stderr)
     return numpy_kernels

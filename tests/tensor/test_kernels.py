@@ -17,7 +17,16 @@ import pytest
 
 import tensor
 from tensor.devices import CPU, Device, is_array, move
-from tensor.kernels import CHOICES, cuda_kernels, float16, kernels, numpy_kernels, threads, use_kernels
+from tensor.kernels import (
+    CHOICES,
+    UnusableKernels,
+    cuda_kernels,
+    float16,
+    kernels,
+    numpy_kernels,
+    threads,
+    use_kernels,
+)
 from tensor.kernels.random_bits import random_bits
 from tensor.kernels.tiles import pieces
 
@@ -594,7 +603,7 @@ class TestChoice:
         assert kernels(np.ones(1)) is numpy_kernels
         monkeypatch.setenv("TENSOR_KERNELS", "fortran")
         with pytest.raises(
-            ValueError, match="there are no kernels called 'fortran': TENSOR_KERNELS must be numpy or numba"
+            UnusableKernels, match="there are no kernels called 'fortran': TENSOR_KERNELS must be numpy or numba"
         ):
             use_kernels(None)
         monkeypatch.delenv("TENSOR_KERNELS")
@@ -605,7 +614,7 @@ class TestChoice:
         monkeypatch.delenv("TENSOR_KERNELS", raising=False)
         use_kernels(None)
         assert kernels(np.ones(1)) is numpy_kernels
-        with pytest.raises(RuntimeError, match=r"Numba is not installed: run `pip install tinygrad-gpt\[fast\]`"):
+        with pytest.raises(UnusableKernels, match=r"Numba is not installed: run `pip install tinygrad-gpt\[fast\]`"):
             use_kernels("numba")
         monkeypatch.undo()
         use_kernels(None)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tinygrad_gpt.cli import TRACEBACK_VARIABLE, run
+from tinygrad_gpt.cli import run
+from tinygrad_gpt.errors import TRACEBACK_VARIABLE
 
 ROOT = Path(__file__).parents[2]
 TINY_SHAKESPEARE = ROOT.parent / "shared" / "data" / "tinyshakespeare.txt"

@@ -168,6 +168,14 @@ def test_help_of_train_shows_the_presets_own_defaults(here):
         assert f"[default:{folder}]" in re.sub(r"\s+", "", lines)  # wherever the lines are broken
 
 
+def test_kernels_that_do_not_exist_are_a_sentence(command, environment, text_file, small_run):
+    environment["TENSOR_KERNELS"] = "fortran"
+    done = command("train", f"--input={text_file}", *small_run)
+    assert done.returncode == 2
+    sentence = "there are no kernels called 'fortran': TENSOR_KERNELS must be numpy or numba."
+    assert done.stderr == f"tinygrad-gpt: {sentence}\n"
+
+
 def test_the_start_loads_nothing_that_is_slow(environment):
     """A clock would measure the machine; these are the modules that take a second each."""
     program = "import sys, tinygrad_gpt.cli; print(*sys.modules)"
