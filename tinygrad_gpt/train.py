@@ -92,8 +92,9 @@ def _train(run: Run) -> None:
         MetricsLog(run.out_dir, run.iteration, open_writers(config, run.iteration)) if run.world.leads else NoMetrics()
     )
     try:
+        speed = Speed(run)
         with StopSignals() as stop, profiled(config.profile and run.world.leads):
-            _loop(run, log, stop)
+            _loop(run, log, stop, speed)
     finally:
         log.close()
     if stop.signum is not None and run.iteration < config.max_iters:
@@ -105,9 +106,9 @@ def _train(run: Run) -> None:
     finish(run, time.monotonic() - start)
 
 
-def _loop(run: Run, log: MetricsLog | NoMetrics, stop: "StopSignals") -> None:
+def _loop(run: Run, log: MetricsLog | NoMetrics, stop: "StopSignals", speed: Speed) -> None:
     """Steps until `max_iters` or a signal. An iteration's line in the log has the losses before its step."""
-    config, speed = run.config, Speed(run)
+    config = run.config
     loss: float = math.nan
     unread: tuple | None = None  # what the last step left on a GPU
     with progress_bar() as bar:

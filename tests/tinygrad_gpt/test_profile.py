@@ -7,18 +7,18 @@ import pytest
 
 import tensor
 from tensor.profiler import OUTSIDE, profile
+from tinygrad_gpt import profile as report
 from tinygrad_gpt.metrics import read_metrics
 from tinygrad_gpt.model import GPT, GPTConfig
 
 
 def cells(printed: str, row: str) -> list[str]:
-    """The cells of the table row whose first cell is `row`."""
-    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in printed.splitlines() if "│" in line]
-    return next(cells for cells in rows if cells[0] == row)
+    """What stands in the table row that is called `row`."""
+    return next(line.split(row)[1].split() for line in printed.splitlines() if line.strip().startswith(f"{row} "))
 
 
 def test_the_tables_name_ops_and_modules(here, text_file, small_run, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr(report.console, "width", 80)  # a name is whole in a narrow window, too
     monkeypatch.setattr("tinygrad_gpt.profile.SHOWN", 100)  # which rows take longest is the clock's to say
     train = ("train", f"--input={text_file}", *small_run)
     plain, profiled = here(*train, "--out_dir=plain"), here(*train, "--out_dir=profiled", "--profile")
@@ -26,7 +26,7 @@ def test_the_tables_name_ops_and_modules(here, text_file, small_run, monkeypatch
     assert "by module" not in plain.stdout
     for row in ("Attention", "LayerNorm", "transformer.h.*.attn.c_attn", "lm_head", "optimizer.step", OUTSIDE):
         assert cells(profiled.stdout, row)
-    assert cells(profiled.stdout, "all")[4] == "100.0%"
+    assert cells(profiled.stdout, "all")[3] == "100.0%"
 
 
 def test_a_profiled_run_learns_the_same(here, text_file, small_run, tmp_path):
