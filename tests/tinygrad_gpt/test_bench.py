@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from mpi_process import mpi_library, mpiexec
 
+from tinygrad_gpt.bench import worker
 from tinygrad_gpt.bench.floor import products
 from tinygrad_gpt.bench.ops import OPS
+from tinygrad_gpt.bench.report import three_digits
 from tinygrad_gpt.bench.settings import BenchConfig, read_work
 from tinygrad_gpt.bench.sides import Side, Spread, ratios
 from tinygrad_gpt.errors import InputError, RunError
@@ -39,12 +41,32 @@ def test_both_sides_train_the_same_model_on_the_same_batches(bench):
     ours, theirs = (result["sides"][engine] for engine in ("ours", "torch"))
     assert ours["last_loss"] == pytest.approx(theirs["last_loss"], rel=1e-5)  # after 17 steps of AdamW
     assert (ours["facts"]["threads"], theirs["facts"]["threads"]) == (1, 1)
+    settings = [side["facts"]["malloc_and_gc"] for side in result["sides"].values()]
+    assert settings == ["as in train", "as they come", "as in train"]
     assert result["ratio"]["least"] <= result["ratio"]["low"] <= result["ratio"]["median"] <= result["ratio"]["most"]
     for side in (ours, theirs):
         assert 0 < side["above_start_bytes"] < side["peak_bytes"]
     assert result["floor_share"]["median"] > 0
     assert sum(op["share"] for op in result["shares"].values()) == pytest.approx(1, abs=1e-3)
     assert result["shares"]["Linear"]["calls"] == 5  # q, k and v at once, c_proj, c_fc, c_proj, lm_head
+
+
+def test_the_opponent_can_have_the_trainers_settings_of_memory(bench):
+    result = bench("--tuned_opponent", "--rounds=1", "--iters=1")
+    assert {side["facts"]["malloc_and_gc"] for side in result["sides"].values()} == {"as in train"}
+    assert result["tuned_opponent"]
+
+
+@pytest.mark.parametrize("tuned", [False, True])
+def test_a_tuned_process_keeps_memory_and_collects_garbage_rarely(tuned, monkeypatch):
+    """What the worker says of its process is what it has done in it."""
+    called = []
+    for name in ("keep_freed_memory", "collect_garbage_rarely"):
+        monkeypatch.setattr(worker, name, lambda name=name: called.append(name))
+    monkeypatch.setattr("sys.argv", ["worker", "ours", "ops", *(["tuned"] if tuned else [])])
+    monkeypatch.setattr("sys.stdin", [])
+    worker.main()
+    assert called == (["keep_freed_memory", "collect_garbage_rarely"] if tuned else [])
 
 
 @pytest.mark.parametrize("kernels", ["numpy", "numba"])
@@ -62,6 +84,13 @@ def test_the_text_and_the_picture(command, tmp_path):
     for words in ("ours:", "kernels", "peak memory", "matrix products alone / ours:", "Attention"):
         assert words in done.stdout
     assert (tmp_path / "bars.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "milliseconds, text", [(0.0312, "0.0312"), (2.814, "2.81"), (99.96, "100"), (104.2, "104"), (7612.4, "7,612")]
+)
+def test_times_have_three_digits_and_no_exponent(milliseconds, text):
+    assert three_digits(milliseconds) == text
 
 
 # ---------------------------------------------------------------------------------------- the other modes
@@ -117,6 +146,10 @@ def test_two_processes_train_twice_as_many_tokens(bench, environment):
         ),
         (["--n_embd=130"], "n_embd (130) must be a multiple of n_head (4)"),
         (["--batch_size=0"], "batch_size must be at least 1, got 0."),
+        (["--ranks=2"], "--ranks is for --mode=ranks."),
+        (["--mode=ops", "--tuned_opponent"], "--tuned_opponent is for an opponent that trains: --mode=step or scaling"),
+        (["--mode=sample", "--block_size=1"], "--mode=sample needs a block_size of at least 2"),
+        (["--png=."], "--png=. cannot be written: it is a folder."),
         (["--png=no/such/bars.png"], "--png=no/such/bars.png cannot be written: there is no folder no/such."),
         (["--round=3"], "There is no option --round (did you mean --rounds?)."),
     ],
@@ -134,10 +167,31 @@ def test_an_opponent_that_is_not_installed(here, monkeypatch):
     assert "torch is not installed: `pip install torch`, or pass --against=nothing." in done.stderr
 
 
+def test_a_picture_without_matplotlib_is_refused_before_anything_is_measured(here, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    done = here("bench", "--against=nothing", "--png=bars.png")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--png needs matplotlib: run `pip install 'tinygrad-gpt[plot]'`." in done.stderr
+
+
+def test_a_side_that_cannot_do_the_work_is_a_sentence(command, environment):
+    environment["TENSOR_KERNELS"] = "fortran"
+    done = command("bench", *TINY, "--against=nothing")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "ours cannot do this: UnusableKernels: there are no kernels called 'fortran'" in done.stderr
+
+
+def test_processes_without_an_mpi_are_a_sentence(command, environment):
+    environment["MPI4PY_LIBMPI"] = "no such library"
+    done = command("bench", *TINY, "--scaling", "--ranks=1")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "run `pip install mpich`, or set MPI4PY_LIBMPI" in done.stderr
+
+
 def test_a_side_that_dies_is_a_run_that_failed(monkeypatch, environment, tmp_path):
     monkeypatch.setenv("PYTHONPATH", environment["PYTHONPATH"])
     work = read_work(LAPTOP, BenchConfig(n_layer=1, n_embd=8, block_size=8, threads=1), str(tmp_path))
-    side = Side("ours", "step", work)
+    side = Side("ours", "step", work, tuned=False)
     try:
         side.process.kill()
         with pytest.raises(RunError, match="The process of ours ended before its work was done"):

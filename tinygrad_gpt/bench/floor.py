@@ -36,7 +36,7 @@ class MatrixProducts(Task):
     cuda = tensor.cuda
 
     def __init__(self, work: Work):
-        self.facts = {"numpy": np.__version__}
+        self.facts = {"numpy": np.__version__, "threads": work.threads}
         super().__init__(work)
         shapes = [(times, batch, m, k, n) for times, batch, m, k, n in products(work) if times]
         filler = self.generator.standard_normal(max(batch * max(m * k, k * n) for _, batch, m, k, n in shapes))

@@ -6,10 +6,11 @@ from dataclasses import asdict
 
 from tinygrad_gpt.bench.ops import OPS
 from tinygrad_gpt.bench.ranks import ranks
-from tinygrad_gpt.bench.settings import BenchConfig, Work, read_work
+from tinygrad_gpt.bench.settings import TRAINING, BenchConfig, Work, read_work
 from tinygrad_gpt.bench.sides import Side, Sides, Spread, ratios, run_in_turn
 from tinygrad_gpt.device import check_device
 from tinygrad_gpt.errors import InputError
+from tinygrad_gpt.options import require
 
 SAMPLED_TOKENS = 64  # in a round, unless --iters says otherwise
 PROMPT_TOKENS = 16
@@ -28,7 +29,8 @@ def measure(preset: str, config: BenchConfig) -> dict:
         )
     described = work.to_dict()
     del described["weights"]
-    return {"preset": preset, "mode": config.mode, "against": config.opponent, "work": described} | result
+    what = {"preset": preset, "mode": config.mode, "against": config.opponent, "tuned_opponent": config.tuned_opponent}
+    return what | {"work": described} | result
 
 
 def _check_opponent_on_gpu() -> None:
@@ -43,8 +45,7 @@ def _check_opponent_on_gpu() -> None:
 
 def step(config: BenchConfig, work: Work) -> dict:
     """A training step, beside the opponent's and beside the matrix products that it cannot do without."""
-    engines = [*_engines(config), "floor"]
-    with Sides([(engine, "step") for engine in engines], work) as sides:
+    with _sides(config, work, "step", "floor") as sides:
         iters, times = run_in_turn(sides, config.rounds, config.iters)
         result = _compared(sides, times, iters)
         result["floor_share"] = asdict(ratios(times[-1], times[0]))  # of our step, the matrix products alone
@@ -56,9 +57,10 @@ def step(config: BenchConfig, work: Work) -> dict:
 def sample(config: BenchConfig, work: Work) -> dict:
     """A token of a text that is continued with cached keys and values."""
     room = work.model.block_size - 1
+    require(room > 0, "--mode=sample needs a block_size of at least 2: a token that is given, and one that follows.")
     prompt = min(PROMPT_TOKENS, room)
     iters = min(config.iters or SAMPLED_TOKENS, max(1, room - prompt))
-    with Sides([(engine, "sample") for engine in _engines(config)], work) as sides:
+    with _sides(config, work, "sample") as sides:
         iters, times = run_in_turn(sides, config.rounds, iters, prompt=prompt)
         result = _compared(sides, times, iters) | {"prompt": prompt}
         texts = [side.ask("last_tokens") for side in sides]
@@ -70,7 +72,7 @@ def sample(config: BenchConfig, work: Work) -> dict:
 def ops(config: BenchConfig, work: Work) -> dict:
     """Single operations on 4x4, forward and backward."""
     found = {}
-    with Sides([(engine, "ops") for engine in _engines(config)], work) as sides:
+    with _sides(config, work, "ops") as sides:
         for name in OPS:
             iters, times = run_in_turn(sides, config.rounds, config.iters, op=name)
             found[name] = _compared(sides, times, iters)
@@ -83,7 +85,7 @@ def ops(config: BenchConfig, work: Work) -> dict:
 def scaling(config: BenchConfig, work: Work) -> dict:
     """Training steps with one size changed at a time: what a step costs against block size, batch and width."""
     points = []
-    with Sides([(engine, "step") for engine in _engines(config)], work) as sides:
+    with _sides(config, work, "step") as sides:
         for name, value, changed in sizes(work):
             for side in sides:
                 side.begin(changed)
@@ -107,8 +109,13 @@ def sizes(work: Work) -> Iterator[tuple[str, int, Work]]:
             yield name, value, work.changed(**{name: value})
 
 
-def _engines(config: BenchConfig) -> list[str]:
-    return ["ours", config.opponent] if config.opponent else ["ours"]
+def _sides(config: BenchConfig, work: Work, task: str, *more: str) -> Sides:
+    """The processes of this engine, of the opponent's, and of `more`. Each runs as in its users' hands: a training step
+    of ours with the settings of `train`, all else as it comes, unless the opponent shall have those settings, too.
+    """
+    engines = ["ours", *([config.opponent] if config.opponent else []), *more]
+    tuned = [name for name in engines if config.mode in TRAINING and (name != config.opponent or config.tuned_opponent)]
+    return Sides(engines, task, work, tuned)
 
 
 def _compared(sides: Sequence[Side], times: Sequence[Sequence[float]], iters: int) -> dict:

@@ -1,6 +1,7 @@
 """One process of a job of `bench --mode=ranks`: `python -m tinygrad_gpt.bench.rank_worker REQUEST`, under mpiexec.
 
-It trains beside the others, and rank 0 prints what it has measured as one line of JSON.
+It trains beside the others, and rank 0 prints what it has measured as one line of JSON; where there is no way to reach
+the others, each prints `{"unusable": why}`.
 """
 
 import json
@@ -10,11 +11,12 @@ import time
 
 import nn
 import tensor
-from tinygrad_gpt.bench.our_side import make_model
+from tinygrad_gpt.bench.our_side import describe, make_model
 from tinygrad_gpt.bench.ranks import SECONDS
 from tinygrad_gpt.bench.settings import Work
 from tinygrad_gpt.bench.task import Task, stopwatch
 from tinygrad_gpt.distributed import ShardedAdamW, World, connect
+from tinygrad_gpt.errors import InputError
 from tinygrad_gpt.memory import collect_garbage_rarely, keep_freed_memory
 
 PATIENCE = 120.0  # seconds
@@ -53,12 +55,17 @@ def main() -> None:
     request = json.loads(sys.argv[1])
     keep_freed_memory()
     collect_garbage_rarely()
-    world = connect(request["backend"], PATIENCE)
+    try:
+        world = connect(request["backend"], PATIENCE)
+    except InputError as error:
+        print(json.dumps({"unusable": str(error)}))
+        return
     step = RankStep(Work.from_dict(request["work"]), world)
     stopwatch(step.iteration, 3)  # compiles what is to be compiled, touches the memory
     slowest = max(world.gather(min(stopwatch(step.iteration, 2))))
     iters = request["iters"] or max(1, math.ceil(SECONDS * 1e3 / slowest))
-    result: dict = {"ms": [], "waiting": [], "messages_ms": [], "bytes": sum(p.nbytes for p in step.model.parameters())}
+    result: dict = {"ms": [], "waiting": [], "messages_ms": [], "facts": describe(step.work.device)}
+    result["bytes"] = sum(p.nbytes for p in step.model.parameters())
     for _ in range(request["rounds"]):
         world.barrier()
         waited, start = world.seconds, time.perf_counter()

@@ -35,7 +35,7 @@ def ranks(config: BenchConfig, work: Work) -> dict:
         points.append(
             {"ranks": count, "tokens": tokens, "ms": asdict(steps), "tokens_per_s": tokens / steps.median * 1e3}
             | {"waiting": asdict(Spread.of(answer["waiting"])), "bytes": answer["bytes"]}
-            | {"messages_ms": asdict(Spread.of(answer["messages_ms"]))}
+            | {"messages_ms": asdict(Spread.of(answer["messages_ms"])), "facts": answer["facts"]}
         )
     return {"rounds": config.rounds, "threads": threads, "cores": cores, "points": points}
 
@@ -50,8 +50,11 @@ def _job(count: int, config: BenchConfig, work: Work) -> dict:
     environment = os.environ | dict.fromkeys(THREAD_VARIABLES, str(work.threads))
     done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:
-        raise RunError(f"The {count} processes ended before their work was done; their words are above.")
-    return json.loads(done.stdout.splitlines()[-1])
+        raise RunError(f"With --ranks={count} a process ended before its work was done; its words are above.")
+    answer = json.loads(done.stdout.splitlines()[-1])
+    if "unusable" in answer:
+        raise InputError(answer["unusable"])
+    return answer
 
 
 def _mpiexec() -> str:

@@ -18,6 +18,7 @@ OPPONENTS = {
     "ops": ("torch", "nothing"),
     "ranks": ("nothing",),
 }
+TRAINING = ("step", "scaling")  # modes of training steps, in which our side has the settings of `train`
 VOCAB_SIZES = {"char": 65, "gpt2": 50257}  # Tiny Shakespeare's characters, GPT-2's byte pairs
 OVERRIDES = ("n_layer", "n_head", "n_embd", "block_size", "dropout", "bias", "batch_size", "device", "dtype")
 
@@ -40,6 +41,11 @@ class BenchConfig:
     )
     rounds: int = option(30, "Rounds; in each, every side runs once, for a ratio of its own.")
     iters: int | None = option(None, "Steps (tokens, operations) of a side in a round. [default: a quarter second's]")
+    tuned_opponent: bool = option(
+        False,
+        "Give the opponent, too, what `train` asks of malloc and of Python's garbage collector, which makes it faster "
+        "and larger. Without this it runs as it comes, as its users run it.",
+    )
     threads: int | None = option(None, "Threads of each side. [default: OMP_NUM_THREADS, or one for each core]")
     seed: int = option(1337, "Seed of the weights and the batches.")
     png: str | None = option(None, "Draw the result as a bar chart into this file.")
@@ -62,10 +68,15 @@ class BenchConfig:
         for name in ("ranks", "rounds", "iters", "threads", "batch_size", "vocab_size"):
             value = getattr(self, name)
             require(value is None or value >= 1, f"{name} must be at least 1, got {value}.")
+        require(self.ranks is None or self.mode == "ranks", "--ranks is for --mode=ranks.")
         require(self.seed >= 0, f"seed must not be negative, got {self.seed}.")
         require(
             self.against is None or self.against in OPPONENTS[self.mode],
             f"--mode={self.mode} is compared with {' or '.join(OPPONENTS[self.mode])}, not with {self.against}.",
+        )
+        require(
+            not self.tuned_opponent or (self.mode in TRAINING and self.opponent is not None),
+            f"--tuned_opponent is for an opponent that trains: --mode={' or '.join(TRAINING)}, --against=torch.",
         )
 
     @property

@@ -10,23 +10,26 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from tinygrad_gpt.bench.settings import Work
-from tinygrad_gpt.errors import RunError
+from tinygrad_gpt.errors import TRACEBACK_VARIABLE, RunError
 from tinygrad_gpt.launch import THREAD_VARIABLES
 
 ROUND_SECONDS = 0.25  # how long a round of one side should take at least
 
 
 class Side:
-    """A process that does one kind of work with one engine: see `tinygrad_gpt/bench/worker.py`."""
+    """A process that does one kind of work with one engine: see `tinygrad_gpt/bench/worker.py`.
 
-    def __init__(self, engine: str, task: str, work: Work):
+    `tuned`: with what a training run asks of malloc and of Python's garbage collector (tinygrad_gpt/memory.py).
+    """
+
+    def __init__(self, engine: str, task: str, work: Work, tuned: bool):
         self.engine = engine
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tinygrad_gpt.bench.worker", engine, task],
+            [sys.executable, "-m", "tinygrad_gpt.bench.worker", engine, task, *(["tuned"] if tuned else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -52,9 +55,12 @@ class Side:
             raise self._ended() from None
         assert self.process.stdout
         try:
-            return json.loads(self.process.stdout.readline())
+            answer = json.loads(self.process.stdout.readline())
         except json.JSONDecodeError:
             raise self._ended() from None
+        if isinstance(answer, dict) and "error" in answer:
+            raise RunError(f"{self.engine} cannot do this: {answer['error']} ({TRACEBACK_VARIABLE}=1 shows where).")
+        return answer
 
     def _ended(self) -> RunError:
         return RunError(f"The process of {self.engine} ended before its work was done; its words are above.")
@@ -65,16 +71,16 @@ class Side:
 
 
 class Sides:
-    """Several sides, open at once: `with Sides([("ours", "step"), ("torch", "step")], work) as sides:`."""
+    """Several sides, open at once: `with Sides(["ours", "torch"], "step", work, tuned=["ours"]) as sides:`."""
 
-    def __init__(self, names: Sequence[tuple[str, str]], work: Work):
-        self.names, self.work = names, work
+    def __init__(self, engines: Sequence[str], task: str, work: Work, tuned: Collection[str]):
+        self.engines, self.task, self.work, self.tuned = engines, task, work, tuned
         self.open: list[Side] = []
 
     def __enter__(self) -> list[Side]:
         try:
-            for engine, task in self.names:  # one after the other: ours writes the weights that the next one reads
-                self.open.append(Side(engine, task, self.work))
+            for engine in self.engines:  # one after the other: ours writes the weights that the next one reads
+                self.open.append(Side(engine, self.task, self.work, engine in self.tuned))
         except BaseException:
             self.__exit__()
             raise
