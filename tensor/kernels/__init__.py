@@ -63,10 +63,13 @@ def _load(name: str | None) -> types.ModuleType:
     else:
         try:
             numba_kernels = importlib.import_module("tensor.kernels.numba_kernels")
-            numba_kernels.softmax(np.zeros((1, 1), np.float32), 1)  # what cannot be compiled shows here
+            x = np.zeros((1, 1, 1, 1), np.float32)
+            numba_kernels.attention(x, x, x, scale=1.0, causal=True)  # the most demanding: what cannot compile shows
             return numba_kernels
         except Exception as error:  # whatever a Numba that does not fit this Python or NumPy comes up with
             problem = f"Numba does not work here ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
+            if "no locator available" in str(error):
+                problem = "Numba finds no folder that it may keep compiled code in: set NUMBA_CACHE_DIR to one"
     if name == "numba":
         raise UnusableKernels(f"TENSOR_KERNELS=numba, but {problem}")
     print(f"tensor: NumPy's kernels, the slower ones, as {problem}", file=sys.stderr)

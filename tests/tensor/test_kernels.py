@@ -554,6 +554,22 @@ print(kernels(np.ones(1)).__name__.rpartition(".")[2])
 """
 
 
+BROKEN = """
+import numba
+def fail(*a, **k): raise TypeError("no such Python")
+numba.njit = fail
+"""
+WITHOUT_VECTORS = """
+from llvmlite import ir
+def fail(*a, **k): raise NotImplementedError("vectors")
+ir.VectorType.__init__ = fail
+"""
+WITHOUT_A_CACHE = """
+from numba.core import caching
+caching.CacheImpl._locator_classes = []
+"""
+
+
 @of_the_cpu
 class TestCompiling:
     def test_happens_once_and_is_announced(self, tmp_path, monkeypatch):
@@ -565,15 +581,23 @@ class TestCompiling:
         assert first.stderr == "tensor: compiling the fast kernels; this takes some seconds, once\n"
         assert again.stderr == "", "the second process did not find the cache of the first"
 
-    def test_what_cannot_be_compiled_gives_way_to_numpy(self, monkeypatch):
+    @pytest.mark.parametrize(
+        ("state", "problem"),
+        [
+            (BROKEN, "Numba does not work here (TypeError: no such Python)"),
+            (WITHOUT_VECTORS, "Numba does not work here (NotImplementedError: vectors)"),
+            (WITHOUT_A_CACHE, "Numba finds no folder that it may keep compiled code in: set NUMBA_CACHE_DIR to one"),
+        ],
+        ids=["broken", "without vectors", "without a cache"],
+    )
+    def test_what_cannot_be_compiled_gives_way_to_numpy(self, state, problem, tmp_path, monkeypatch):
         pytest.importorskip("numba")
+        monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
         monkeypatch.delenv("TENSOR_KERNELS", raising=False)
-        broken = "import numba\ndef fail(*a, **k): raise TypeError('no such Python')\nnumba.njit = fail\n"
-        result = run_python(broken + FIRST_KERNEL)
+        result = run_python(state + FIRST_KERNEL)
         assert result.stdout.split() == ["numpy_kernels"]
-        assert result.stderr == (
-            "tensor: NumPy's kernels, the slower ones, as Numba does not work here (TypeError: no such Python)\n"
-        )
+        assert result.stderr.splitlines()[-1] == f"tensor: NumPy's kernels, the slower ones, as {problem}"
+        assert "Traceback" not in result.stderr
 
 
 def run_python(code):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from mpi_process import mpi_library, mpiexec
 
+from tensor.kernels import threads
 from tinygrad_gpt.bench import worker
 from tinygrad_gpt.bench.floor import products
 from tinygrad_gpt.bench.ops import OPS
@@ -211,8 +212,9 @@ def test_overrides_take_the_place_of_the_presets_values():
         read_work("gpt2", BenchConfig(dropout=1.5), "folder")
 
 
-def test_threads_follow_the_environment(monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+def test_both_sides_have_as_many_threads_as_our_kernels(monkeypatch):
+    """Which follow the environment: tests/tensor/test_kernels.py."""
+    monkeypatch.setattr(threads, "THREADS", 5)
     assert read_work(LAPTOP, BenchConfig(), "folder").threads == 5
 
 

@@ -1,10 +1,10 @@
 """What is measured: the options of `tinygrad-gpt bench`, and the work they describe."""
 
 import dataclasses
-import os
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tensor.kernels import threads
 from tinygrad_gpt.config import TrainConfig, load_preset
 from tinygrad_gpt.errors import InputError
 from tinygrad_gpt.model import GPTConfig
@@ -132,13 +132,7 @@ def read_work(preset: str, config: BenchConfig, weights: str) -> Work:
         weight_decay=settings.weight_decay,
         betas=(settings.beta1, settings.beta2),
         grad_clip=settings.grad_clip,
-        threads=config.threads or _threads(),
+        threads=config.threads or threads.THREADS,
         seed=config.seed,
         weights=weights,
     )
-
-
-def _threads() -> int:
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return int(asked) if asked.isdigit() and int(asked) else cores
