@@ -194,6 +194,7 @@ def test_a_side_that_dies_is_a_run_that_failed(monkeypatch, environment, tmp_pat
     work = read_work(LAPTOP, BenchConfig(n_layer=1, n_embd=8, block_size=8, threads=1), str(tmp_path))
     side = Side("ours", "step", work, tuned=False)
     try:
+        assert os.getpgid(side.process.pid) != os.getpgid(0), "Ctrl-C would reach it, and it would print a traceback"
         side.process.kill()
         with pytest.raises(RunError, match="The process of ours ended before its work was done"):
             side.ask("round", iters=1)

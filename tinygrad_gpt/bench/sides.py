@@ -34,10 +34,11 @@ class Side:
             stdout=subprocess.PIPE,
             text=True,
             env=os.environ | dict.fromkeys(THREAD_VARIABLES, str(work.threads)),
+            process_group=0,  # Ctrl-C is for this process alone, which then ends that one
         )
         try:
             self.begin(work)
-        except RunError:
+        except BaseException:
             self.close()
             raise
 
