@@ -40,15 +40,13 @@ def _draw_times(axes: Any, result: dict) -> None:
     preset = "" if result["mode"] == "ops" else f"{result['preset']}: "
     axes.set(title=f"{preset}{what}", ylabel=f"{unit}: median and quartiles of the rounds")
     groups = _bars(result)
-    engines = list(dict.fromkeys(engine for bars in groups.values() for engine in bars))
+    engines = list(next(iter(groups.values())))
     width = 0.8 / len(engines)
     for k, engine in enumerate(engines):
-        places = [i + k * width for i, bars in enumerate(groups.values()) if engine in bars]
-        low, middle, high = (
-            [bars[engine][key] * scale for bars in groups.values() if engine in bars]
-            for key in ("low", "median", "high")
-        )
+        spreads = [sides[engine] for sides in groups.values()]
+        low, middle, high = ([spread[key] * scale for spread in spreads] for key in ("low", "median", "high"))
         error = [[m - a for a, m in zip(low, middle, strict=True)], [b - m for b, m in zip(high, middle, strict=True)]]
+        places = [i + k * width for i in range(len(groups))]
         bars = axes.bar(places, middle, width, yerr=error, capsize=2, label=engine)
         if len(groups) * len(engines) < 6:  # there is room for numbers
             axes.bar_label(bars, fmt=three_digits, label_type="center", color="white")
