@@ -60,7 +60,8 @@ class profile:
     """Record every op of this thread while the block runs; then read `by_op()`, `by_scope()` and `seconds`.
 
     The times are of the ops' own `forward` and `backward`; all the rest (the engine's bookkeeping, Python, the
-    optimizer) is `OUTSIDE`, so that the costs add up to `seconds`, the time of the whole block.
+    optimizer) is `OUTSIDE`, so that the costs add up to `seconds`, the time of the whole block. What it takes to count
+    bytes is in neither.
 
     What a module computes belongs to a scope of the module's name. The members of a list share theirs
     (`transformer.h.*.attn`), so that the costs of a model's blocks are summed.
@@ -72,7 +73,7 @@ class profile:
         self.costs: dict[tuple[str, str], Cost] = {}  # (scope, op) -> cost
         self._frames: list[_Frame] = []
         self._scope_of: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # op -> the scope it was called in
-        self._names: dict[int, tuple[str, Any]] = {}  # id of a module -> its name, and itself, so that it stays
+        self._scopes: dict[int, tuple[str, Any]] = {}  # id of a module -> its scope, and itself, so that it stays
 
     def __enter__(self) -> profile:
         self._before, state.recorder = state.recorder, self
@@ -93,7 +94,7 @@ class profile:
         result, seconds = self._timed(op.forward, arrays, params)
         cost.calls += 1
         cost.forward += seconds
-        cost.forward_bytes += _fresh_bytes([result, *vars(op).values()], known=arrays)
+        cost.forward_bytes += self._fresh_bytes([result, *vars(op).values()], known=arrays)
         return result
 
     def backward(self, op, *dys):
@@ -103,7 +104,7 @@ class profile:
         grads, seconds = self._timed(op.backward, dys, {})
         cost.backward_calls += 1
         cost.backward += seconds
-        cost.backward_bytes += _fresh_bytes([grads], known=[*dys, *saved])
+        cost.backward_bytes += self._fresh_bytes([grads], known=[*dys, *saved])
         return grads
 
     def _timed(self, function: Callable, arrays: Sequence, params: dict):
@@ -117,6 +118,16 @@ class profile:
             seconds = self._pop()
         return result, seconds
 
+    def _fresh_bytes(self, values: Iterable, known: Sequence) -> int:
+        """Bytes of the memory that the arrays among `values` look at and no array in `known` does; in no one's time."""
+        start = time.perf_counter()
+        before = {id(owner) for owner in _owners(known)}
+        count = sum({id(owner): owner.nbytes for owner in _owners(values) if id(owner) not in before}.values())
+        spent = time.perf_counter() - start
+        self._frames[-1].inside += spent
+        self.seconds -= spent
+        return count
+
     # ------------------------------------------------------------------ scopes
 
     def enter(self, scope: str) -> None:
@@ -126,18 +137,19 @@ class profile:
     @contextlib.contextmanager
     def module(self, module) -> Iterator[None]:
         """In the block, ops belong to the scope of `module`."""
-        self.enter(re.sub(r"\.\d+(?=\.|$)", ".*", self._name(module)))
+        self.enter(self._scope(module))
         try:
             yield
         finally:
             self.leave()
 
-    def _name(self, module) -> str:
+    def _scope(self, module) -> str:
         """The name of `module` in the first module that was called and has it; that one itself goes by its class."""
-        if id(module) not in self._names:
+        if id(module) not in self._scopes:
             for name, part in module.named_modules():
-                self._names.setdefault(id(part), (name or type(part).__name__, part))
-        return self._names[id(module)][0]
+                scope = re.sub(r"\.\d+(?=\.|$)", ".*", name) or type(part).__name__
+                self._scopes.setdefault(id(part), (scope, part))
+        return self._scopes[id(module)][0]
 
     def leave(self) -> None:
         scope = self._frames[-1].scope
@@ -188,12 +200,6 @@ class record_function:
     def __exit__(self, *exception) -> None:
         if self._recorder is not None:
             self._recorder.leave()
-
-
-def _fresh_bytes(values: Iterable, known: Sequence) -> int:
-    """Bytes of the memory that the arrays among `values` look at and no array in `known` does."""
-    before = {id(owner) for owner in _owners(known)}
-    return sum({id(owner): owner.nbytes for owner in _owners(values) if id(owner) not in before}.values())
 
 
 def _owners(values: Iterable) -> list:

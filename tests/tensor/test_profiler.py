@@ -1,12 +1,13 @@
 """tensor.profiler: what each op takes is counted once, adds up to the whole, and watching changes no result."""
 
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import tensor
-from tensor import Op
+from tensor import Op, profiler
 from tensor.profiler import OUTSIDE, profile, record_function
 
 
@@ -99,6 +100,21 @@ def test_bytes_are_those_of_fresh_memory(fn, forward, backward):
         y.backward(tensor.ones(y.shape, dtype=tensor.float64))
     (cost,) = (cost for name, cost in prof.by_op().items() if name != OUTSIDE)
     assert (cost.forward_bytes, cost.backward_bytes) == (forward, backward)
+
+
+def test_counting_bytes_is_in_no_ones_time(monkeypatch):
+    now = [0.0]  # of a clock that only counting moves
+
+    def owners(values, owners=profiler._owners):
+        now[0] += 1
+        return owners(values)
+
+    monkeypatch.setattr(profiler, "_owners", owners)
+    monkeypatch.setattr(profiler, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    with profile() as prof:
+        leaf(2).exp()
+    assert now[0] > 0
+    assert {prof.seconds, *[cost.seconds for cost in prof.costs.values()]} == {0}
 
 
 def test_results_are_the_same_and_nothing_is_recorded_outside():
