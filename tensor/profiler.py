@@ -73,7 +73,7 @@ class profile:
         self.costs: dict[tuple[str, str], Cost] = {}  # (scope, op) -> cost
         self._frames: list[_Frame] = []
         self._scope_of: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # op -> the scope it was called in
-        self._scopes: dict[int, tuple[str, Any]] = {}  # id of a module -> its scope, and itself, so that it stays
+        self._names: dict[int, tuple[str, Any]] = {}  # id of a module -> its name, and itself, so that it stays
 
     def __enter__(self) -> profile:
         self._before, state.recorder = state.recorder, self
@@ -137,19 +137,18 @@ class profile:
     @contextlib.contextmanager
     def module(self, module) -> Iterator[None]:
         """In the block, ops belong to the scope of `module`."""
-        self.enter(self._scope(module))
+        self.enter(re.sub(r"\.\d+(?=\.|$)", ".*", self._name(module)))
         try:
             yield
         finally:
             self.leave()
 
-    def _scope(self, module) -> str:
+    def _name(self, module) -> str:
         """The name of `module` in the first module that was called and has it; that one itself goes by its class."""
-        if id(module) not in self._scopes:
+        if id(module) not in self._names:
             for name, part in module.named_modules():
-                scope = re.sub(r"\.\d+(?=\.|$)", ".*", name) or type(part).__name__
-                self._scopes.setdefault(id(part), (scope, part))
-        return self._scopes[id(module)][0]
+                self._names.setdefault(id(part), (name or type(part).__name__, part))
+        return self._names[id(module)][0]
 
     def leave(self) -> None:
         scope = self._frames[-1].scope
