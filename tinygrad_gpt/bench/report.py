@@ -19,15 +19,16 @@ def report(result: dict) -> None:
 def _step(result: dict) -> None:
     console.print(f"{_work(result)}; {result['rounds']} rounds of {result['iters']}, in turn")
     for engine, side in result["sides"].items():
-        notes = [_facts(side)]
-        if "last_loss" in side:
-            notes.append(f"last loss {side['last_loss']:.4f}")
+        unit = UNITS[engine] if result["mode"] == "step" else "a token"
+        notes = [f"{_spread(side['ms'], three_digits)} ms {unit}"]
         if "peak_bytes" in side:
             notes.append(f"peak memory {_mb(side['peak_bytes'])}, {_mb(side['above_start_bytes'])} above the imports")
         if "gpu_peak_bytes" in side:
             notes.append(f"on the GPU {_mb(side['gpu_peak_bytes'])}")
-        unit = UNITS[engine] if result["mode"] == "step" else "a token"
-        console.print(f"{engine:>12}: {_spread(side['ms'], three_digits)} ms {unit} ({'; '.join(notes)})")
+        if "last_loss" in side:
+            notes.append(f"last loss {side['last_loss']:.4f}")
+        console.print(f"{engine:>12}: {'; '.join(notes)}")
+        console.print(f"{'':>12}  {_facts(side)}")
     if "same_tokens" in result and result["against"]:
         console.print(f"{'':>12}  the same tokens: {'yes' if result['same_tokens'] else 'no'}")
     if "ratio" in result:
@@ -41,9 +42,10 @@ def _step(result: dict) -> None:
 def _work(result: dict) -> str:
     work, model = result["work"], result["work"]["model"]
     batch = "" if result["mode"] == "sample" else f", batch {work['batch_size']}"
+    dropout = f", dropout {model['dropout']}" if model["dropout"] and result["mode"] != "sample" else ""
     return (
         f"{result['preset']}: {model['n_layer']} layers, {model['n_head']} heads, {model['n_embd']} channels, "
-        f"block {model['block_size']}{batch}, {model['vocab_size']} tokens, {work['dtype']}"
+        f"block {model['block_size']}{batch}, {model['vocab_size']} tokens{dropout}, {work['dtype']}"
     )
 
 
