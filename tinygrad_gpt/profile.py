@@ -37,8 +37,8 @@ def report(profile: profiler.profile) -> None:
     scopes = profile.by_scope()
     scopes["(no module)"] = scopes.pop("", profiler.Cost())
     console.print(_table("time and memory by module, without the modules in it", scopes, profile.seconds))
-    console.print("MB: of the arrays that all calls made and kept, results and what backward needs; then of gradients.")
-    console.print(f"{profiler.OUTSIDE}: Python between the ops, and what is none, as the optimizer and reading data.")
+    console.print("forward MB: arrays made and kept, results and what backward needs; backward MB: gradients")
+    console.print(f"{profiler.OUTSIDE}: Python between the ops, and what is none, as the optimizer and reading data")
 
 
 def _table(title: str, costs: dict[str, profiler.Cost], seconds: float) -> Table:

@@ -92,9 +92,10 @@ def _train(run: Run) -> None:
         MetricsLog(run.out_dir, run.iteration, open_writers(config, run.iteration)) if run.world.leads else NoMetrics()
     )
     try:
-        speed = Speed(run)
-        with StopSignals() as stop, profiled(config.profile and run.world.leads):
-            _loop(run, log, stop, speed)
+        with StopSignals() as stop:
+            speed = Speed(run)
+            with profiled(config.profile and run.world.leads):
+                _loop(run, log, stop, speed)
     finally:
         log.close()
     if stop.signum is not None and run.iteration < config.max_iters:
