@@ -74,7 +74,9 @@ def test_a_tuned_process_keeps_memory_and_collects_garbage_rarely(tuned, monkeyp
 def test_the_kernels_that_the_user_chose_run(bench, environment, kernels):
     pytest.importorskip(kernels)
     environment["TENSOR_KERNELS"] = kernels
-    assert bench("--against=nothing", "--rounds=1", "--iters=1")["sides"]["ours"]["facts"]["kernels"] == kernels
+    facts = bench("--against=nothing", "--rounds=1", "--iters=1")["sides"]["ours"]["facts"]
+    assert facts["kernels"] == kernels
+    assert facts["loops_on"] in (["Python's threads"] if kernels == "numpy" else ["BLAS's threads", "Python's threads"])
 
 
 def test_the_text_and_the_picture(command, tmp_path):

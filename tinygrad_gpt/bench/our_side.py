@@ -22,16 +22,23 @@ PROFILED_STEPS = 5
 
 
 def describe(device: str) -> dict[str, str | int]:
-    """Which kernels run, and on which BLAS or GPU."""
+    """Which kernels run, and on which BLAS and whose threads, or on which GPU."""
     if device == "cuda":
         cupy = cupy_module()
         return {"kernels": "cuda", "cupy": cupy.__version__, "gpu": tensor.cuda.get_device_name()}
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    name = kernels(np.zeros(1, np.float32)).__name__.rpartition(".")[2].removesuffix("_kernels")
+    lent = False
+    if name == "numba":
+        from tensor.kernels.numba_threads import BLAS_THREADS  # imports Numba
+
+        lent = BLAS_THREADS >= THREADS
     return {
-        "kernels": kernels(np.zeros(1, np.float32)).__name__.rpartition(".")[2].removesuffix("_kernels"),
+        "kernels": name,
         "numpy": np.__version__,
         "blas": f"{blas['name']} {blas['version']}",
         "threads": THREADS,
+        "loops_on": "BLAS's threads" if lent else "Python's threads",
     }
 
 
