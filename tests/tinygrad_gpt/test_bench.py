@@ -90,7 +90,8 @@ def test_the_text_and_the_picture(command, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "milliseconds, text", [(0.0312, "0.0312"), (2.814, "2.81"), (99.96, "100"), (104.2, "104"), (7612.4, "7,612")]
+    "milliseconds, text",
+    [(0.0312, "0.0312"), (2.814, "2.81"), (62.0, "62.0"), (99.96, "100"), (104.2, "104"), (7612.4, "7,612")],
 )
 def test_times_have_three_digits_and_no_exponent(milliseconds, text):
     assert three_digits(milliseconds) == text

@@ -160,7 +160,7 @@ def _spread(spread: dict, number: Callable[[float], str]) -> str:
 
 def three_digits(number: float) -> str:
     """2.81, 81.2, 7,612: a time."""
-    return f"{number:,.0f}" if number >= 99.95 else f"{number:.3g}"
+    return f"{number:,.0f}" if number >= 99.95 else f"{number:#.3g}"
 
 
 def _mb(count: int) -> str:
