@@ -33,11 +33,11 @@ class GeluErf(Op):
     vjp = "dx = dy ⊙ (Φ(x) + x φ(x))"
 
     def forward(self, x):
-        self.x = x
-        return kernels(x).gelu_erf(x)
+        y, self.kept = kernels(x).gelu_erf(x, self.needs[0])
+        return y
 
     def backward(self, dy):
-        return kernels(dy).gelu_erf_backward(dy, self.x)
+        return kernels(dy).gelu_erf_backward(dy, self.kept)
 
 
 class GeluTanh(Op):
@@ -51,11 +51,11 @@ class GeluTanh(Op):
     vjp = "dx = dy ⊙ (s + x s (1 − s) 2u′), s = σ(2u), u = √(2/π) (x + 0.044715 x³)"
 
     def forward(self, x):
-        self.x = x
-        return kernels(x).gelu_tanh(x)
+        y, self.kept = kernels(x).gelu_tanh(x, self.needs[0])
+        return y
 
     def backward(self, dy):
-        return kernels(dy).gelu_tanh_backward(dy, self.x)
+        return kernels(dy).gelu_tanh_backward(dy, self.kept)
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:

@@ -116,24 +116,24 @@ def _over_elements(loop, *arrays):
     return out.reshape(arrays[0].shape)
 
 
-def gelu_tanh(x):
+def gelu_tanh(x, backward: bool):
     """½ x (1 + tanh u) = x σ(2u) with u = √(2/π) (x + 0.044715 x³)."""
-    return _over_elements(loops.gelu_tanh, x)
+    return _over_elements(loops.gelu_tanh, x), x if backward else None
 
 
-def gelu_tanh_backward(dy, x):
+def gelu_tanh_backward(dy, kept):
     """dx = dy (s + x s (1 − s) 2u′), where s = σ(2u)."""
-    return _over_elements(loops.gelu_tanh_backward, dy, x)
+    return _over_elements(loops.gelu_tanh_backward, dy, kept)
 
 
-def gelu_erf(x):
+def gelu_erf(x, backward: bool):
     """x Φ(x), where Φ is the distribution function of the standard normal."""
-    return _over_elements(loops.gelu_erf, x)
+    return _over_elements(loops.gelu_erf, x), x if backward else None
 
 
-def gelu_erf_backward(dy, x):
+def gelu_erf_backward(dy, kept):
     """dx = dy (Φ(x) + x φ(x)), where φ is the density of the standard normal."""
-    return _over_elements(loops.gelu_erf_backward, dy, x)
+    return _over_elements(loops.gelu_erf_backward, dy, kept)
 
 
 # ---------------------------------------------------------------------- cross-entropy

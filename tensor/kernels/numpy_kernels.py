@@ -86,70 +86,67 @@ TANH_SCALE = math.sqrt(2 / math.pi)
 TANH_CUBIC = 0.044715
 
 
-def gelu_tanh(x):
-    """½ x (1 + tanh u) = x σ(2u) with u = √(2/π) (x + 0.044715 x³)."""
-    return _elementwise(_gelu_tanh, x)
+def gelu_tanh(x, backward: bool):
+    """y = ½ x (1 + tanh u) = x σ(2u) with u = √(2/π) (x + 0.044715 x³).
+
+    Returns y and, if there will be a `backward`, what gelu_tanh_backward is to be given (None else). Each
+    implementation chooses that: x where an exponential is cheap, and dy/dx here, where it costs more than all the rest.
+    """
+    return _elementwise(_gelu_tanh, x, backward)
 
 
-def gelu_tanh_backward(dy, x):
+def gelu_tanh_backward(dy, kept):
     """dx = dy (s + x s (1 − s) 2u′), where s = σ(2u)."""
-    return _elementwise(_gelu_tanh_backward, x, dy)
+    return dy * kept
 
 
-def gelu_erf(x):
-    """x Φ(x), where Φ is the distribution function of the standard normal."""
-    return _elementwise(_gelu_erf, x)
+def gelu_erf(x, backward: bool):
+    """y = x Φ(x), where Φ is the distribution function of the standard normal; returns the same as gelu_tanh."""
+    return _elementwise(_gelu_erf, x, backward)
 
 
-def gelu_erf_backward(dy, x):
+def gelu_erf_backward(dy, kept):
     """dx = dy (Φ(x) + x φ(x)), where φ is the density of the standard normal."""
-    return _elementwise(_gelu_erf_backward, x, dy)
+    return dy * kept
 
 
-def _elementwise(tile_function, x, *others):
-    """Run tile_function(x, *others, out=, scratch=) over flat tiles."""
+def _elementwise(tile_function, x, backward: bool):
+    """Run tile_function(x, out=, scratch=, slope=) over flat tiles; returns y and, if `backward`, the slope dy/dx."""
     xp = namespace(x)
-    flat = [a.reshape(-1) for a in (x, *others)]
-    y = xp.empty(x.shape, x.dtype)
-    out = y.reshape(-1)
+    flat = x.reshape(-1)
+    y, slope = xp.empty(x.shape, x.dtype), xp.empty(x.shape, x.dtype) if backward else None
+    flat_y, flat_slope = y.reshape(-1), slope.reshape(-1) if backward else None
 
     def part(start: int, stop: int) -> None:
         scratch = xp.empty(min(stop - start, TILE) if xp is np else x.size, x.dtype)
         for tile in tiles(x, start, stop, TILE):
-            tile_function(*[a[tile] for a in flat], out=out[tile], scratch=scratch[: tile.stop - tile.start])
+            out, slope = flat_y[tile], flat_slope[tile] if backward else None
+            tile_function(flat[tile], out=out, scratch=scratch[: tile.stop - tile.start], slope=slope)
 
-    in_parts(out, part)
-    return y
+    in_parts(flat, part)
+    return y, slope
 
 
-def _one_plus_exp(x, out) -> None:
-    """1 + exp(−2u), of which σ(2u) is the reciprocal: tanh through the exponential, which NumPy computes faster."""
+def _gelu_tanh(x, out, scratch, slope) -> None:
+    """tanh comes through the exponential, which NumPy computes faster: out is −2u, then 1 + exp(−2u), σ(2u) and y."""
     xp = namespace(x)
-    xp.multiply(x, x, out=out)
-    out *= -2 * TANH_SCALE * TANH_CUBIC
+    square = xp.multiply(x, x, out=scratch)
+    xp.multiply(square, -2 * TANH_SCALE * TANH_CUBIC, out=out)
     out -= 2 * TANH_SCALE
-    out *= x  # −2u
+    out *= x
     xp.exp(out, out=out)
     out += 1
-
-
-def _gelu_tanh(x, out, scratch) -> None:
-    _one_plus_exp(x, out)
-    namespace(x).divide(x, out, out=out)
-
-
-def _gelu_tanh_backward(x, dy, out, scratch) -> None:
-    xp = namespace(x)
-    _one_plus_exp(x, out)
-    xp.reciprocal(out, out=out)  # s
-    xp.multiply(x, x, out=scratch)
-    scratch *= 6 * TANH_SCALE * TANH_CUBIC
-    scratch += 2 * TANH_SCALE
-    scratch *= x  # x · 2u′
-    scratch *= 1 - out
-    scratch += 1
-    out *= scratch  # s (1 + x 2u′ (1 − s))
-    out *= dy
+    if slope is not None:
+        s = xp.reciprocal(out, out=out)
+        xp.multiply(square, 6 * TANH_SCALE * TANH_CUBIC, out=slope)
+        slope += 2 * TANH_SCALE
+        slope *= x  # x 2u′
+        slope *= xp.subtract(1, s, out=scratch)
+        slope += 1
+        slope *= s  # s (1 + x 2u′ (1 − s))
+        out *= x
+    else:
+        xp.divide(x, out, out=out)
 
 
 def _cdf_and_density(x, out, density) -> None:
@@ -176,16 +173,12 @@ def _cdf_and_density(x, out, density) -> None:
     xp.abs(out, out=out)  # 1 − Φ(−|x|) where x > 0
 
 
-def _gelu_erf(x, out, scratch) -> None:
+def _gelu_erf(x, out, scratch, slope) -> None:
     _cdf_and_density(x, out, scratch)
+    if slope is not None:
+        namespace(x).multiply(x, scratch, out=slope)
+        slope += out
     out *= x
-
-
-def _gelu_erf_backward(x, dy, out, scratch) -> None:
-    _cdf_and_density(x, out, scratch)
-    scratch *= x
-    out += scratch
-    out *= dy
 
 
 # ---------------------------------------------------------------------- cross-entropy

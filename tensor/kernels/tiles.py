@@ -12,8 +12,10 @@ from threadpoolctl import ThreadpoolController
 from tensor.devices import namespace
 from tensor.kernels import threads
 
-TILE = 1 << 16  # elements: with one or two scratch arrays of its size a float32 tile fits in a 1 MiB cache
-SHARED = 1 << 17  # elements below which a part is not worth a thread: two that run Python often wait for its lock
+# Elements. A tile of 1 MiB is for the last level of the cache; for the faster ones it would have to be so small that
+# NumPy's calls take longer than what they do, and that two threads wait for Python's lock between these calls.
+TILE = 1 << 18
+SHARED = 1 << 17  # elements below which a part is not worth a thread, for the same reason
 
 
 def tiles(x, start: int, stop: int, step: int) -> Iterator[slice]:

@@ -25,10 +25,10 @@ from tensor.kernels import (
     kernels,
     numpy_kernels,
     threads,
+    tiles,
     use_kernels,
 )
 from tensor.kernels.random_bits import random_bits
-from tensor.kernels.tiles import pieces
 
 RTOL = {"float32": 3e-5, "float64": 1e-10}
 TOLERANCE = {"float16": 2e-3, **RTOL}
@@ -44,12 +44,14 @@ def draw(*shape):
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)
-def implementation(request, three_threads):
+def implementation(request, three_threads, monkeypatch):
     if request.param == "cuda":
         yield OnGPU(cuda_kernels)
         return
     if request.param == "numba":
         pytest.importorskip("numba")
+    for module in (numpy_kernels, tiles):
+        monkeypatch.setattr(module, "TILE", 1 << 16)
     use_kernels(request.param)
     yield kernels(np.ones(1, "float32"))
     use_kernels(None)
@@ -244,14 +246,20 @@ CASES = {
         dropout,
         [(draw(7), 0.5, 3), (draw(3, 50_001), 0.2, 2**64 - 1), (draw(6, 4).T, 0.9, 2**40), (draw(5), 0.0, 1)],
     ),
-    "gelu_tanh": (lambda x: x * sigmoid_2u(x), [(3 * draw(7),), (3 * draw(3, 30_001),), (3 * draw(6, 4).T,)]),
+    "gelu_tanh": (
+        lambda x, backward: (x * sigmoid_2u(x), None),
+        [(3 * draw(7), False), (3 * draw(3, 30_001), False), (3 * draw(6, 4).T, False)],
+    ),
     "gelu_tanh_backward": (
         lambda dy, x: (
             dy * sigmoid_2u(x) * (1 + x * (1 - sigmoid_2u(x)) * 2 * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x))
         ),
         [(draw(7), 2 * draw(7)), (draw(3, 30_001), 2 * draw(3, 30_001))],
     ),
-    "gelu_erf": (lambda x: x * cdf(x), [(3 * draw(7),), (3 * draw(3, 30_001),), (3 * draw(6, 4).T,)]),
+    "gelu_erf": (
+        lambda x, backward: (x * cdf(x), None),
+        [(3 * draw(7), False), (3 * draw(3, 30_001), False), (3 * draw(6, 4).T, False)],
+    ),
     "gelu_erf_backward": (
         lambda dy, x: dy * (cdf(x) + x * density(x)),
         [(draw(7), 3 * draw(7)), (draw(3, 30_001), 3 * draw(3, 30_001))],
@@ -301,6 +309,18 @@ def listed(result):
     return result if isinstance(result, tuple) else (result,)
 
 
+def run(implementation, name, args):
+    """What a kernel returns, as a tuple. A GELU's backward is given x here, and gets what its forward keeps of it."""
+    if name in ("gelu_tanh_backward", "gelu_erf_backward"):
+        dy, x = args
+        gelu = getattr(implementation, name.removesuffix("_backward"))
+        (y, kept), (alone, nothing) = gelu(x, True), gelu(x, False)
+        np.testing.assert_allclose(y, alone, rtol=TOLERANCE[str(x.dtype)], atol=1e-6)
+        assert nothing is None
+        args = dy, kept
+    return listed(getattr(implementation, name)(*args))
+
+
 @pytest.mark.parametrize("dtype", RTOL)
 @pytest.mark.parametrize("name", CASES)
 def test_equals_the_definition(name, dtype, implementation):
@@ -309,7 +329,7 @@ def test_equals_the_definition(name, dtype, implementation):
         given = in_dtype(args, dtype)
         before = [a.copy() if isinstance(a, np.ndarray) else a for a in given]
         with np.errstate(over="ignore"):  # as the engine does around every op
-            results = listed(getattr(implementation, name)(*given))
+            results = run(implementation, name, given)
         for ours, expected in zip(results, listed(definition(*args)), strict=True):
             if expected is None:
                 assert ours is None
@@ -350,8 +370,11 @@ class TestEdges:
             np.testing.assert_array_equal(masked[0], [0.5, 0, 0.5])
             assert np.isnan(masked[1:]).all()
             for name in ("gelu_tanh", "gelu_erf"):
-                y = getattr(implementation, name)(np.array([np.nan, -200.0, 200.0, 0.0], dtype))
-                np.testing.assert_array_equal(y, [np.nan, 0.0, 200.0, 0.0])
+                for backward in (False, True):
+                    y, kept = getattr(implementation, name)(np.array([np.nan, -200.0, 200.0, 0.0], dtype), backward)
+                    np.testing.assert_array_equal(y, [np.nan, 0.0, 200.0, 0.0])
+                slope = getattr(implementation, f"{name}_backward")(np.ones(4, dtype), kept)
+                np.testing.assert_allclose(slope, [np.nan, 0.0, 1.0, 0.5], atol=1e-6)
 
     def test_large_values_do_not_overflow(self, dtype, implementation):
         logits = np.array([[1e4, 0.0, -1e4]], dtype)
@@ -362,7 +385,7 @@ class TestEdges:
     def test_nothing(self, dtype, implementation):
         assert implementation.softmax(np.ones((0, 3), dtype), 1).shape == (0, 3)
         assert implementation.log_softmax(np.ones((3, 0), dtype), 1).shape == (3, 0)
-        assert implementation.gelu_erf(np.ones((2, 0), dtype)).shape == (2, 0)
+        assert implementation.gelu_erf(np.ones((2, 0), dtype), True)[0].shape == (2, 0)
 
     def test_repeats_bit_for_bit(self, dtype, implementation):
         for name in ("softmax", "layer_norm_backward", "attention_backward", "embedding_backward"):
@@ -375,7 +398,7 @@ def assert_equals(implementation, name, args, definition=None, dtype="float32"):
     """The kernel's results are those of the definition for the same arguments, rounded to `dtype`."""
     given = in_dtype(args, dtype)
     exact = in_dtype(given, "float64")
-    results = listed(getattr(implementation, name)(*given))
+    results = run(implementation, name, given)
     for result, expected in zip(results, listed((definition or CASES[name][0])(*exact)), strict=True):
         if expected is not None:
             rtol = TOLERANCE[dtype]
@@ -488,7 +511,7 @@ class TestThreads:
     def test_a_forked_process_starts_its_own(self):
         code = """
 import os
-from tensor.kernels import threads
+from tensor.kernels import CHOICES, cuda_kernels, float16, kernels, numpy_kernels, threads, tiles, use_kernels
 done = []
 threads.run(done.append, [(1,), (2,)])
 child = os.fork()
@@ -549,7 +572,7 @@ def test_openblas_learns_how_to_wait_before_it_is_loaded(names, asked, found, mo
 
 FIRST_KERNEL = """
 import numpy as np
-from tensor.kernels import kernels
+from tensor.kernels import CHOICES, cuda_kernels, float16, kernels, numpy_kernels, threads, tiles, use_kernels
 print(kernels(np.ones(1)).__name__.rpartition(".")[2])
 """
 
@@ -607,11 +630,11 @@ def run_python(code):
 @of_the_cpu
 def test_pieces_of_arrays_end_to_end():
     lists = [(np.arange(4), None), (np.arange(0), None), (np.arange(3), np.arange(10, 13))]
-    whole = [[None if a is None else a.tolist() for a in arrays] for arrays in pieces(lists, 0, 7)]
+    whole = [[None if a is None else a.tolist() for a in arrays] for arrays in tiles.pieces(lists, 0, 7)]
     assert whole == [[[0, 1, 2, 3], None], [[0, 1, 2], [10, 11, 12]]]
-    parts = [[None if a is None else a.tolist() for a in arrays] for arrays in pieces(lists, 3, 6)]
+    parts = [[None if a is None else a.tolist() for a in arrays] for arrays in tiles.pieces(lists, 3, 6)]
     assert parts == [[[3], None], [[0, 1], [10, 11]]]
-    assert list(pieces(lists, 7, 9)) == []
+    assert list(tiles.pieces(lists, 7, 9)) == []
 
 
 @of_the_cpu
