@@ -266,25 +266,29 @@ def embedding_backward(dy, idx, num_embeddings: int):
 
 # ---------------------------------------------------------------------- Adam
 
+MANY = 8  # how often parameters must hold what is worth a thread, since most of them are small: each call is short
+
 
 def adam_step(parameters, *, lr, beta1, beta2, eps, decay, l2, step) -> None:
     """One step of Adam or AdamW, in place, for a list of parameters: of each (p, g, m, v, v_max), flat arrays.
 
     These are the parameter, its gradient, its moments, and None but for AMSGrad. See `nn.optim.Adam` for the formula;
-    `decay` is decoupled (p shrinks), `l2` is added to the gradient. Works tile by tile in two scratch buffers.
+    `decay` is decoupled (p shrinks), `l2` is added to the gradient. Works tile by tile in a scratch buffer. With
+    r = √(1 − β₂^step) the last line of the formula, p ← p − rate m / (√v / r + eps), needs one pass less as
+
+        p ← p − rate r · m / (√v + r eps).
     """
     first = parameters[0][0]
     xp = namespace(first)
-    rate, shrink, root = lr / (1 - beta1**step), 1 - lr * decay, 1 / math.sqrt(1 - beta2**step)
+    root = math.sqrt(1 - beta2**step)
+    rate, shrink = root * lr / (1 - beta1**step), 1 - lr * decay
 
     def part(start: int, stop: int) -> None:
-        size = min(stop - start, TILE) if xp is np else stop - start
-        scratch, denominator = xp.empty(size, first.dtype), xp.empty(size, first.dtype)
+        scratch = xp.empty(min(stop - start, TILE) if xp is np else stop - start, first.dtype)
         for arrays in pieces(parameters, start, stop):
             for tile in tiles(first, 0, arrays[0].size, TILE):
                 p, g, m, v = [a[tile] for a in arrays[:4]]
-                v_max = None if arrays[4] is None else arrays[4][tile]
-                a, d = scratch[: p.size], denominator[: p.size]
+                a = scratch[: p.size]
                 if l2:
                     g = g + l2 * p
                 if decay:
@@ -295,14 +299,13 @@ def adam_step(parameters, *, lr, beta1, beta2, eps, decay, l2, step) -> None:
                 a *= 1 - beta2
                 v *= beta2
                 v += a
-                if v_max is not None:
-                    xp.maximum(v_max, v, out=v_max)
-                xp.sqrt(v if v_max is None else v_max, out=d)
-                d *= root
-                d += eps
-                xp.multiply(m, rate, out=a)
-                a /= d
+                if arrays[4] is not None:
+                    v = xp.maximum(arrays[4][tile], v, out=arrays[4][tile])
+                xp.sqrt(v, out=a)
+                a += root * eps
+                xp.divide(m, a, out=a)
+                a *= rate
                 p -= a
 
     total = sum(arrays[0].size for arrays in parameters)
-    in_parts(first, part, length=total, elements=total)
+    in_parts(first, part, length=total, elements=total // MANY)
