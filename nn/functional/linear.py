@@ -8,6 +8,7 @@ from __future__ import annotations
 from tensor import Op, Tensor
 from tensor.checks import require_tensor, shape_text
 from tensor.devices import namespace
+from tensor.kernels import kernels
 from tensor.kernels.float16 import product
 from tensor.ops.autocast import in_low_precision
 
@@ -36,9 +37,7 @@ class Linear(Op):
     def forward(self, x, weight, *bias):
         self.x = x if self.needs[1] else None
         self.weight = weight if self.needs[0] else None
-        y = product(x.reshape(-1, x.shape[-1]), weight.T)  # (n, out)
-        if bias:
-            y += bias[0]
+        y = kernels(x).linear(x.reshape(-1, x.shape[-1]), weight, bias[0] if bias else None)  # (n, out)
         return y.reshape(*x.shape[:-1], weight.shape[0])
 
     def backward(self, dy):

@@ -13,9 +13,9 @@ import math
 import numba
 import numpy as np
 
-from tensor.kernels.numba_loops import dot, exp_row, largest, random_bits, scores_backward
+from tensor.kernels.numba_loops import dot, exp, random_bits
 from tensor.kernels.numba_threads import SharedLoop, compiled
-from tensor.kernels.numba_tile import TALL, WIDE, dense, tile_product
+from tensor.kernels.numba_tile import TALL, WIDE, borrow, row_max, tile_product
 from tensor.kernels.numpy_attention import empty_gradients, heads_side_by_side
 from tensor.kernels.random_bits import threshold, words
 
@@ -77,27 +77,69 @@ def _up(n, step):
 
 
 @compiled
-def _copy_rows(x, out, factor):
-    for n in range(x.shape[0]):
-        row, target = dense(x[n]), dense(out[n])
-        for c in range(row.size):
-            target[c] = row[c] * factor
+def _scale_row(row, out, factor):
+    for c in range(row.size):
+        out[c] = row[c] * factor
 
 
 @compiled
-def _pack(x, panels):
-    """panels[s // WIDE, d, s % WIDE] = x[s, d]: xᵀ in panels as wide as a tile, each without gaps."""
-    for s in range(x.shape[0]):
-        row, panel = dense(x[s]), panels[s // WIDE]
+def _load(x, b, h, first, count, out, factor):
+    """out[n] = factor · x[b, h, first + n] for n < count, as far as x is wide."""
+    D = x.shape[3]
+    for n in range(count):
+        _scale_row(borrow(x, (b, h, first + n, 0), (D,)), borrow(out, (n, 0), (D,)), factor)
+
+
+@compiled
+def _store(rows, x, b, h, first, count, factor):
+    """x[b, h, first + n] = factor · rows[n] for n < count, as far as x is wide."""
+    D = x.shape[3]
+    for n in range(count):
+        _scale_row(borrow(rows, (n, 0), (D,)), borrow(x, (b, h, first + n, 0), (D,)), factor)
+
+
+@compiled
+def _pack(x, b, h, panels):
+    """panels[s // WIDE, d, s % WIDE] = x[b, h, s, d]: xᵀ in panels as wide as a tile, each without gaps."""
+    _, _, S, D = x.shape
+    for s in range(S):
+        row, panel = borrow(x, (b, h, s, 0), (D,)), borrow(panels, (s // WIDE, 0, 0), (D, WIDE))
         for d in range(row.size):
             panel[d, s % WIDE] = row[d]
+
+
+@compiled
+def _panel(panels, s):
+    return borrow(panels, (s // WIDE, 0, 0), (panels.shape[1], WIDE))
+
+
+@compiled
+def _exp_scores(p, i, seen, stop):
+    """p[i, :seen] becomes exp(p − max p), and 0 from there to `stop`; returns the maximum and the sum."""
+    for s in range(seen, stop):
+        p[i, s] = -np.inf
+    top, total = row_max(p, i, stop), p.dtype.type(0)
+    row = borrow(p, (i, 0), (stop,))
+    for s in range(row.size):
+        e = exp(row[s] - top)
+        row[s] = e
+        total += e
+    return top, total
+
+
+@compiled
+def _drop_scores(p, i, seen, number, drop, grow, low, high):
+    """Scores p[i, :seen], the first with this number, are dropped or grow."""
+    row = borrow(p, (i, 0), (seen,))
+    for s in range(row.size):
+        row[s] = row[s] * grow if random_bits(number + s, low, high) >= drop else row.dtype.type(0)
 
 
 @SharedLoop
 def _attention(q, k, v, y, log_sum, scale, causal, drop, grow, low, high, start, stop):
     _, H, T, D = q.shape
     S, E = v.shape[2:]
-    zero, one = q.dtype.type(0), q.dtype.type(1)
+    one = q.dtype.type(1)
     k_packed = np.zeros((_up(S, WIDE) // WIDE, D, WIDE), q.dtype)
     v_rows = np.zeros((S, _up(E, WIDE)), q.dtype)
     q_rows = np.zeros((TALL, D), q.dtype)  # scale · q
@@ -106,28 +148,48 @@ def _attention(q, k, v, y, log_sum, scale, causal, drop, grow, low, high, start,
     total = np.ones(TALL, q.dtype)
     for n in range(start, stop):
         b, h = n // H, n % H
-        _pack(k[b, h], k_packed)
-        _copy_rows(v[b, h], v_rows, one)
+        _pack(k, b, h, k_packed)
+        _load(v, b, h, 0, S, v_rows, one)
         for t in range(0, T, TALL):
             rows = min(TALL, T - t)
             columns = min(S, t + TALL) if causal else S
-            _copy_rows(q[b, h, t : t + rows], q_rows, scale)
+            _load(q, b, h, t, rows, q_rows, scale)
             for s in range(0, columns, WIDE):
-                tile_product(q_rows, k_packed[s // WIDE], p, 0, s, 0, 0, D, False)
+                tile_product(q_rows, _panel(k_packed, s), p, 0, s, 0, 0, D, False)
             for i in range(rows):
-                seen = p[i, : min(S, t + i + 1) if causal else S]
-                top = largest(seen)
-                total[i] = exp_row(seen, top)
+                seen = min(S, t + i + 1) if causal else S
+                top, total[i] = _exp_scores(p, i, seen, _up(seen, WIDE))
                 log_sum[b, h, t + i] = top + math.log(total[i])
                 if drop > 0:
-                    number = ((b * H + h) * T + t + i) * S
-                    for s in range(seen.size):
-                        seen[s] = seen[s] * grow if random_bits(number + s, low, high) >= drop else zero
-                p[i, seen.size : columns] = zero
+                    _drop_scores(p, i, seen, ((b * H + h) * T + t + i) * S, drop, grow, low, high)
             for e in range(0, E, WIDE):
                 tile_product(p, v_rows, y_rows, 0, e, e, 0, columns, False)
             for i in range(rows):
-                _copy_rows(y_rows[i : i + 1, :E], y[b, h, t + i : t + i + 1], one / total[i])
+                _scale_row(borrow(y_rows, (i, 0), (E,)), borrow(y, (b, h, t + i, 0), (E,)), one / total[i])
+
+
+@compiled
+def _scores_backward(p, ds, i, seen, stop, log_sum, along, number, drop, grow, low, high):
+    """Row i of both: scores in p become dropped-out probabilities, and dp in ds becomes p ⊙ (dp − along).
+
+    Both are 0 from `seen` to `stop`. A weight that dropout keeps grows, one that it drops takes no part; without
+    dropout `drop` is 0 and `grow` is 1.
+    """
+    for s in range(seen, stop):
+        p[i, s] = -np.inf
+        ds[i, s] = 0
+    scores, gradients = borrow(p, (i, 0), (stop,)), borrow(ds, (i, 0), (stop,))
+    if drop > 0:
+        for s in range(scores.size):
+            e = exp(scores[s] - log_sum)
+            weight = grow if random_bits(number + s, low, high) >= drop else p.dtype.type(0)
+            scores[s] = weight * e
+            gradients[s] = e * (weight * gradients[s] - along)
+    else:
+        for s in range(scores.size):
+            e = exp(scores[s] - log_sum)
+            scores[s] = e
+            gradients[s] = e * (gradients[s] - along)
 
 
 @SharedLoop
@@ -143,43 +205,43 @@ def _attention_backward(dy, q, k, v, y, dq, dk, dv, log_sum, scale, causal, drop
     dy_rows = np.zeros((BLOCK, wide_E), q.dtype)
     p = np.zeros((BLOCK, wide_S + WIDE), q.dtype)  # longer by one tile: else the rows compete for the same cache lines
     ds = np.zeros((BLOCK, wide_S + WIDE), q.dtype)
+    p_down, ds_down = p.T, ds.T  # (S, BLOCK)
     dq_rows = np.zeros((TALL, wide_D), q.dtype)
     dk_rows = np.zeros((_up(S, TALL), wide_D), q.dtype)
     dv_rows = np.zeros((_up(S, TALL), wide_E), q.dtype)
     for n in range(start, stop):
         b, h = n // H, n % H
-        _pack(k[b, h], k_packed)
-        _pack(v[b, h], v_packed)
-        _copy_rows(k[b, h], k_rows, one)
+        _pack(k, b, h, k_packed)
+        _pack(v, b, h, v_packed)
+        _load(k, b, h, 0, S, k_rows, one)
         dk_rows[:] = zero
         dv_rows[:] = zero
         for block in range(0, T, BLOCK):
             rows = min(BLOCK, T - block)
-            _copy_rows(q[b, h, block : block + rows], q_rows, scale)
-            _copy_rows(dy[b, h, block : block + rows], dy_rows, one)
+            _load(q, b, h, block, rows, q_rows, scale)
+            _load(dy, b, h, block, rows, dy_rows, one)
             for i in range(0, rows, TALL):
                 t = block + i
                 columns = min(S, t + TALL) if causal else S
                 for s in range(0, columns, WIDE):
-                    tile_product(q_rows, k_packed[s // WIDE], p, i, s, 0, 0, D, False)
-                    tile_product(dy_rows, v_packed[s // WIDE], ds, i, s, 0, 0, E, False)  # dp
-                for r in range(min(TALL, rows - i)):
-                    seen = min(S, t + r + 1) if causal else S
-                    along = dot(dense(dy[b, h, t + r]), dense(y[b, h, t + r]))
-                    number = ((b * H + h) * T + t + r) * S
-                    p_row, ds_row = p[i + r, :seen], ds[i + r, :seen]
-                    scores_backward(p_row, ds_row, log_sum[b, h, t + r], along, number, drop, grow, low, high)
-                    p[i + r, seen : columns + TALL] = zero
-                    ds[i + r, seen : columns + TALL] = zero
+                    tile_product(q_rows, _panel(k_packed, s), p, i, s, 0, 0, D, False)
+                    tile_product(dy_rows, _panel(v_packed, s), ds, i, s, 0, 0, E, False)  # dp
                 tile_rows = min(TALL, rows - i)
+                for r in range(tile_rows):
+                    seen = min(S, t + r + 1) if causal else S
+                    along = dot(borrow(dy_rows, (i + r, 0), (E,)), borrow(y, (b, h, t + r, 0), (E,)))
+                    number = ((b * H + h) * T + t + r) * S
+                    _scores_backward(
+                        p, ds, i + r, seen, _up(columns, WIDE), log_sum[b, h, t + r], along, number, drop, grow, low, high
+                    )
                 for d in range(0, D, WIDE):
-                    tile_product(ds[i : i + TALL], k_rows, dq_rows, 0, d, d, 0, columns, False)
-                _copy_rows(dq_rows[:tile_rows, :D], dq[b, h, t : t + tile_rows], scale)
+                    tile_product(borrow(ds, (i, 0), (TALL, wide_S + WIDE)), k_rows, dq_rows, 0, d, d, 0, columns, False)
+                _store(dq_rows, dq, b, h, t, tile_rows, scale)
             for s in range(0, min(S, block + rows) if causal else S, TALL):
                 first = max(0, s - block) if causal else 0  # the first query that sees any of these keys
                 for e in range(0, E, WIDE):
-                    tile_product(p.T, dy_rows, dv_rows, s, e, e, first, rows, True)
+                    tile_product(p_down, dy_rows, dv_rows, s, e, e, first, rows, True)
                 for d in range(0, D, WIDE):
-                    tile_product(ds.T, q_rows, dk_rows, s, d, d, first, rows, True)
-        _copy_rows(dk_rows[:S, :D], dk[b, h], one)
-        _copy_rows(dv_rows[:S, :E], dv[b, h], one)
+                    tile_product(ds_down, q_rows, dk_rows, s, d, d, first, rows, True)
+        _store(dk_rows, dk, b, h, 0, S, one)
+        _store(dv_rows, dv, b, h, 0, S, one)

@@ -105,6 +105,17 @@ def rms_norm_backward(dy, x, weight, rrms, affine: bool):
     return dx, dweight.sum(axis=0) if affine else None
 
 
+# ---------------------------------------------------------------------- linear
+
+
+def linear(x, weight, bias):
+    """y = x Wᵀ + b for x (N, C), weight (O, C) and bias (O,) or None."""
+    y = x @ weight.T
+    if bias is not None:
+        _over_rows(loops.add_to_rows, y, np.ascontiguousarray(bias))
+    return y
+
+
 # ---------------------------------------------------------------------- GELU
 
 

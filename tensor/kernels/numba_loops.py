@@ -183,9 +183,13 @@ def layer_norm_rows(x, weight, bias, eps, y, mean, rstd, start, stop):
 
 @SharedLoop
 def layer_norm_backward_rows(dy, x, weight, mean, rstd, dx, dweight, dbias, start, stop):
-    """Turn i is a share of the rows, and adds up dweight[i] and dbias[i], (shares, C), which nobody else writes to."""
+    """Turn i is a share of the rows, whose sums go into dweight[i] and dbias[i], (shares, C).
+
+    They are added up elsewhere: cores that write to neighbouring places wait for one another.
+    """
     N, shares = len(x), len(dweight)
     for i in range(start, stop):
+        gains, shifts = np.zeros_like(weight), np.zeros_like(weight)
         for n in range(N * i // shares, N * (i + 1) // shares):
             row, g, out = x[n], dy[n], dx[n]
             C = x.dtype.type(row.size)
@@ -194,14 +198,16 @@ def layer_norm_backward_rows(dy, x, weight, mean, rstd, dx, dweight, dbias, star
             along = x.dtype.type(0)
             for c in range(row.size):
                 normal = (row[c] - m) * r
-                dweight[i, c] += g[c] * normal
-                dbias[i, c] += g[c]
+                gains[c] += g[c] * normal
+                shifts[c] += g[c]
                 total += g[c] * weight[c]
                 along += g[c] * weight[c] * normal
             total /= C
             along /= C
             for c in range(row.size):
                 out[c] = r * (g[c] * weight[c] - total - (row[c] - m) * r * along)
+        for c in range(gains.size):
+            dweight[i, c], dbias[i, c] = gains[c], shifts[c]
 
 
 @SharedLoop
@@ -219,16 +225,19 @@ def rms_norm_backward_rows(dy, x, weight, rrms, dx, dweight, start, stop):
     """Turn i is a share of the rows, as in layer_norm_backward_rows."""
     N, shares = len(x), len(dweight)
     for i in range(start, stop):
+        gains = np.zeros_like(weight)
         for n in range(N * i // shares, N * (i + 1) // shares):
             row, g, out, r = x[n], dy[n], dx[n], rrms[n]
             along = x.dtype.type(0)
             for c in range(row.size):
                 normal = row[c] * r
-                dweight[i, c] += g[c] * normal
+                gains[c] += g[c] * normal
                 along += g[c] * weight[c] * normal
             along /= x.dtype.type(row.size)
             for c in range(row.size):
                 out[c] = r * (g[c] * weight[c] - row[c] * r * along)
+        for c in range(gains.size):
+            dweight[i, c] = gains[c]
 
 
 @SharedLoop
@@ -237,6 +246,14 @@ def dropout(x, y, drop, grow, low, high, start, stop):
     x, y = x[start:stop], y[start:stop]
     for i in range(x.size):
         y[i] = grow * x[i] if random_bits(start + i, low, high) >= drop else zero
+
+
+@SharedLoop
+def add_to_rows(y, bias, start, stop):
+    for n in range(start, stop):
+        row = y[n]
+        for c in range(row.size):
+            row[c] += bias[c]
 
 
 @SharedLoop

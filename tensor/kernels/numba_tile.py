@@ -8,10 +8,12 @@ arrays, so these few operations are written as what it shall compile, with vecto
 
 from __future__ import annotations
 
+import functools
+
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
 TALL, WIDE = 4, 16  # of a tile
 LANES = 8  # numbers in a vector: a 256-bit register of float32; the compiler splits what is larger than a register
@@ -73,10 +75,51 @@ def tile_product(_, a, b, c, i, j, bj, start, stop, add):
 
 
 @intrinsic
-def dense(_, row):
-    """The 1-d array `row`, with the compiler told that its elements lie without gaps, so that it uses vectors."""
+def row_max(_, p, i, stop):
+    """max p[i, :stop] for a `stop` that is a multiple of WIDE; a NaN in it counts as nothing."""
 
     def build(context, builder, signature, arguments):
-        return impl_ret_borrowed(context, builder, signature.return_type, arguments[0])
+        kind = signature.args[0]
+        p = context.make_array(kind)(context, builder, arguments[0])
+        number = context.get_data_type(kind.dtype)
+        vector = ir.VectorType(number, LANES)
 
-    return types.Array(row.dtype, 1, "C")(row), build
+        def larger(x, y):
+            return builder.select(builder.fcmp_ordered(">", x, y), x, y)
+
+        lowest = ir.Constant(number, float("-inf"))
+        sides = range(0, WIDE, LANES)
+        tops = [cgutils.alloca_once_value(builder, ir.Constant(vector, [lowest] * LANES)) for _ in sides]
+        zero, step = ir.Constant(arguments[2].type, 0), ir.Constant(arguments[2].type, WIDE)
+        with cgutils.for_range_slice(builder, zero, arguments[2], step, inc=True) as (s, _):
+            for side, top in zip(sides, tops, strict=True):
+                place = cgutils.get_item_pointer(context, builder, kind, p, [arguments[1], builder.add(s, s.type(side))])
+                x = builder.load(builder.bitcast(place, vector.as_pointer()), align=kind.dtype.bitwidth // 8)
+                builder.store(larger(x, builder.load(top)), top)
+        best = functools.reduce(larger, map(builder.load, tops))
+        return functools.reduce(larger, [builder.extract_element(best, ir.IntType(32)(n)) for n in range(LANES)])
+
+    return p.dtype(p, types.intp, types.intp), build
+
+
+@intrinsic
+def borrow(_, x, index, shape):
+    """Memory of x, from the element at `index` on, as an array of `shape` without gaps, to be used while x is there.
+
+    A slice would count as one more reference to x, and two calls that count cost as much as the work on a short row.
+    """
+
+    def build(context, builder, signature, arguments):
+        kind = signature.args[0]
+        x = context.make_array(kind)(context, builder, arguments[0])
+        place = cgutils.get_item_pointer(context, builder, kind, x, cgutils.unpack_tuple(builder, arguments[1]))
+        lengths = cgutils.unpack_tuple(builder, arguments[2])
+        strides = [ir.Constant(lengths[0].type, kind.dtype.bitwidth // 8)]
+        for length in lengths[:0:-1]:
+            strides.insert(0, builder.mul(strides[0], length))
+        part = context.make_array(signature.return_type)(context, builder)
+        populate_array(part, place, shape=lengths, strides=strides, itemsize=strides[-1], meminfo=None)
+        return part._getvalue()
+
+    words = [types.UniTuple(types.intp, len(numbers)) for numbers in (index, shape)]
+    return types.Array(x.dtype, len(shape), "C")(x, *words), build

@@ -32,6 +32,7 @@ __all__ = [
     "gelu_tanh_backward",
     "layer_norm",
     "layer_norm_backward",
+    "linear",
     "log_softmax",
     "log_softmax_backward",
     "rms_norm",
@@ -78,6 +79,17 @@ def log_softmax_backward(dy, y, axis: int):
     dx *= -dy.sum(axis=axis, keepdims=True)
     dx += dy
     return dx
+
+
+# ---------------------------------------------------------------------- linear
+
+
+def linear(x, weight, bias):
+    """y = x Wᵀ + b for x (N, C), weight (O, C) and bias (O,) or None."""
+    y = x @ weight.T
+    if bias is not None:
+        y += bias
+    return y
 
 
 # ---------------------------------------------------------------------- GELU

@@ -246,6 +246,10 @@ CASES = {
         dropout,
         [(draw(7), 0.5, 3), (draw(3, 50_001), 0.2, 2**64 - 1), (draw(6, 4).T, 0.9, 2**40), (draw(5), 0.0, 1)],
     ),
+    "linear": (
+        lambda x, weight, bias: x @ weight.T + (0 if bias is None else bias),
+        [(draw(5, 7), draw(3, 7), None), (draw(5, 7), draw(3, 7), draw(3)), (draw(7, 901).T, draw(70, 7), draw(70))],
+    ),
     "gelu_tanh": (
         lambda x, backward: (x * sigmoid_2u(x), None),
         [(3 * draw(7), False), (3 * draw(3, 30_001), False), (3 * draw(6, 4).T, False)],
