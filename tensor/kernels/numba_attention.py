@@ -1,6 +1,6 @@
 """Attention compiled with Numba: part of numba_kernels, with its loops.
 
-Four queries at a time meet all their keys: four rows of scores, softmax, and the product with the values, while
+Six queries at a time meet all their keys: six rows of scores, softmax, and the product with the values, while
 everything is in the cache. Rows of the scores that causality hides are never computed. A thread owns whole heads, so
 nothing is shared, and needs memory for a few rows of scores and for the keys and values of one head.
 """
@@ -19,7 +19,7 @@ from tensor.kernels.numba_tile import TALL, WIDE, borrow, row_max, tile_product
 from tensor.kernels.numpy_attention import empty_gradients, heads_side_by_side
 from tensor.kernels.random_bits import threshold, words
 
-BLOCK = 32  # queries whose scores backward holds before it adds to the gradients of the keys and values
+BLOCK = 36  # queries whose scores backward holds before it adds to the gradients of the keys and values
 STEPS = 4  # elementary steps for each score, in nanoseconds about
 
 
@@ -110,6 +110,7 @@ def _pack(x, b, h, panels):
 
 @compiled
 def _panel(panels, s):
+    """The panel with the columns s … s + WIDE − 1 of xᵀ, (D, WIDE)."""
     return borrow(panels, (s // WIDE, 0, 0), (panels.shape[1], WIDE))
 
 
@@ -158,7 +159,7 @@ def _attention(q, k, v, y, log_sum, scale, causal, drop, grow, low, high, start,
                 tile_product(q_rows, _panel(k_packed, s), p, 0, s, 0, 0, D, False)
             for i in range(rows):
                 seen = min(S, t + i + 1) if causal else S
-                top, total[i] = _exp_scores(p, i, seen, _up(seen, WIDE))
+                top, total[i] = _exp_scores(p, i, seen, _up(columns, WIDE))
                 log_sum[b, h, t + i] = top + math.log(total[i])
                 if drop > 0:
                     _drop_scores(p, i, seen, ((b * H + h) * T + t + i) * S, drop, grow, low, high)
@@ -232,7 +233,18 @@ def _attention_backward(dy, q, k, v, y, dq, dk, dv, log_sum, scale, causal, drop
                     along = dot(borrow(dy_rows, (i + r, 0), (E,)), borrow(y, (b, h, t + r, 0), (E,)))
                     number = ((b * H + h) * T + t + r) * S
                     _scores_backward(
-                        p, ds, i + r, seen, _up(columns, WIDE), log_sum[b, h, t + r], along, number, drop, grow, low, high
+                        p,
+                        ds,
+                        i + r,
+                        seen,
+                        _up(columns, WIDE),
+                        log_sum[b, h, t + r],
+                        along,
+                        number,
+                        drop,
+                        grow,
+                        low,
+                        high,
                     )
                 for d in range(0, D, WIDE):
                     tile_product(borrow(ds, (i, 0), (TALL, wide_S + WIDE)), k_rows, dq_rows, 0, d, d, 0, columns, False)

@@ -189,7 +189,7 @@ def layer_norm_backward_rows(dy, x, weight, mean, rstd, dx, dweight, dbias, star
     """
     N, shares = len(x), len(dweight)
     for i in range(start, stop):
-        gains, shifts = np.zeros_like(weight), np.zeros_like(weight)
+        gains, shifts = np.zeros(weight.size, x.dtype), np.zeros(weight.size, x.dtype)
         for n in range(N * i // shares, N * (i + 1) // shares):
             row, g, out = x[n], dy[n], dx[n]
             C = x.dtype.type(row.size)
@@ -225,7 +225,7 @@ def rms_norm_backward_rows(dy, x, weight, rrms, dx, dweight, start, stop):
     """Turn i is a share of the rows, as in layer_norm_backward_rows."""
     N, shares = len(x), len(dweight)
     for i in range(start, stop):
-        gains = np.zeros_like(weight)
+        gains = np.zeros(weight.size, x.dtype)
         for n in range(N * i // shares, N * (i + 1) // shares):
             row, g, out, r = x[n], dy[n], dx[n], rrms[n]
             along = x.dtype.type(0)
@@ -349,26 +349,6 @@ def add_rows(dy, idx, dweight, start, stop):
         row, out = dy[n, start:stop], dweight[idx[n], start:stop]
         for c in range(row.size):
             out[c] += row[c]
-
-
-@compiled
-def scores_backward(p, ds, log_sum, along, number, drop, grow, low, high):
-    """In place, for one row: scores in p become dropped-out probabilities, and dp in ds becomes p ⊙ (dp − along).
-
-    A weight that dropout keeps grows, one that it drops takes no part; without dropout `drop` is 0 and `grow` is 1.
-    """
-    zero = p.dtype.type(0)
-    if drop > 0:
-        for s in range(p.size):
-            e = exp(p[s] - log_sum)
-            weight = grow if random_bits(number + s, low, high) >= drop else zero
-            p[s] = weight * e
-            ds[s] = e * (weight * ds[s] - along)
-    else:
-        for s in range(p.size):
-            e = exp(p[s] - log_sum)
-            p[s] = e
-            ds[s] = e * (ds[s] - along)
 
 
 @SharedLoop

@@ -1,8 +1,9 @@
 """Matrix products inside compiled loops, on a tile that fits the processor's registers.
 
 BLAS is made for large matrices; attention multiplies small ones (64 × 32), and wants to use each result at once. A tile
-of 4 × 16 sums stays in eight vector registers while the products are added up, so that memory is read once and
-written once; that is what the inside of a BLAS does as well. LLVM does not find this by itself from loops over
+of 6 × 16 sums stays in twelve vector registers while the products are added up, so that memory is read once and
+written once; that is what the inside of a BLAS does as well. (A multiply-add takes four cycles and two may start in
+each, so there must be eight of them to work on at least.) LLVM does not find this by itself from loops over
 arrays, so these few operations are written as what it shall compile, with vectors of LANES numbers.
 """
 
@@ -15,13 +16,13 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
-TALL, WIDE = 4, 16  # of a tile
+TALL, WIDE = 6, 16  # of a tile
 LANES = 8  # numbers in a vector: a 256-bit register of float32; the compiler splits what is larger than a register
 
 
 @intrinsic
 def tile_product(_, a, b, c, i, j, bj, start, stop, add):
-    """c[i : i+4, j : j+16] = a[i : i+4, start : stop] @ b[start : stop, bj : bj+16], added to c if `add`.
+    """c[i : i+6, j : j+16] = a[i : i+6, start : stop] @ b[start : stop, bj : bj+16], added to c if `add`.
 
     Rows of b and c lie without gaps in memory; a may be a transposed array. Nothing checks that the tile is inside.
     """
@@ -93,7 +94,9 @@ def row_max(_, p, i, stop):
         zero, step = ir.Constant(arguments[2].type, 0), ir.Constant(arguments[2].type, WIDE)
         with cgutils.for_range_slice(builder, zero, arguments[2], step, inc=True) as (s, _):
             for side, top in zip(sides, tops, strict=True):
-                place = cgutils.get_item_pointer(context, builder, kind, p, [arguments[1], builder.add(s, s.type(side))])
+                place = cgutils.get_item_pointer(
+                    context, builder, kind, p, [arguments[1], builder.add(s, s.type(side))]
+                )
                 x = builder.load(builder.bitcast(place, vector.as_pointer()), align=kind.dtype.bitwidth // 8)
                 builder.store(larger(x, builder.load(top)), top)
         best = functools.reduce(larger, map(builder.load, tops))
