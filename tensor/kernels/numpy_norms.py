@@ -32,10 +32,10 @@ def layer_norm(x, weight, bias, eps: float):
 def _layer_norm(xp, x, weight, bias, eps: float, y) -> tuple:
     """Write a tile's y; returns its mean and rstd."""
     C = x.shape[1]
-    mean = x @ xp.full(C, 1 / C, x.dtype)
+    average = xp.full(C, 1 / C, x.dtype)
+    mean = x @ average
     centred = xp.subtract(x, mean[:, None], out=y)
-    rstd = xp.einsum("nc,nc->n", centred, centred)
-    rstd /= C  # the variance
+    rstd = (centred * centred) @ average  # the variance
     rstd += eps
     xp.sqrt(rstd, out=rstd)
     xp.reciprocal(rstd, out=rstd)
