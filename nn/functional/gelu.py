@@ -33,7 +33,7 @@ class GeluErf(Op):
     vjp = "dx = dy ⊙ (Φ(x) + x φ(x))"
 
     def forward(self, x):
-        y, self.kept = kernels(x).gelu_erf(x, self.needs[0])
+        y, self.kept = kernels(x).gelu_erf(x, self.needs[0])  # x, or dy/dx at once: as the kernel likes it
         return y
 
     def backward(self, dy):
@@ -51,7 +51,7 @@ class GeluTanh(Op):
     vjp = "dx = dy ⊙ (s + x s (1 − s) 2u′), s = σ(2u), u = √(2/π) (x + 0.044715 x³)"
 
     def forward(self, x):
-        y, self.kept = kernels(x).gelu_tanh(x, self.needs[0])
+        y, self.kept = kernels(x).gelu_tanh(x, self.needs[0])  # as above
         return y
 
     def backward(self, dy):

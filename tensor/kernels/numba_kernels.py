@@ -128,23 +128,33 @@ def _over_elements(loop, *arrays):
 
 
 def gelu_tanh(x, backward: bool):
-    """½ x (1 + tanh u) = x σ(2u) with u = √(2/π) (x + 0.044715 x³)."""
-    return _over_elements(loops.gelu_tanh, x), x if backward else None
+    """½ x (1 + tanh u) = x σ(2u) with u = √(2/π) (x + 0.044715 x³); with `backward` its slope dy/dx as well."""
+    if not backward:
+        return _over_elements(loops.gelu_tanh, x), None
+    return _with_slope(loops.gelu_tanh_and_slope, x)
 
 
 def gelu_tanh_backward(dy, kept):
     """dx = dy (s + x s (1 − s) 2u′), where s = σ(2u)."""
-    return _over_elements(loops.gelu_tanh_backward, dy, kept)
+    return _over_elements(loops.multiply, dy, kept)
 
 
 def gelu_erf(x, backward: bool):
-    """x Φ(x), where Φ is the distribution function of the standard normal."""
-    return _over_elements(loops.gelu_erf, x), x if backward else None
+    """x Φ(x), where Φ is the distribution function of the standard normal; with `backward` its slope dy/dx as well."""
+    if not backward:
+        return _over_elements(loops.gelu_erf, x), None
+    return _with_slope(loops.gelu_erf_and_slope, x)
 
 
 def gelu_erf_backward(dy, kept):
     """dx = dy (Φ(x) + x φ(x)), where φ is the density of the standard normal."""
-    return _over_elements(loops.gelu_erf_backward, dy, kept)
+    return _over_elements(loops.multiply, dy, kept)
+
+
+def _with_slope(loop, x):
+    slope = np.empty(x.shape, x.dtype)
+    y = _over_elements(loop, x, slope)
+    return y, slope
 
 
 # ---------------------------------------------------------------------- cross-entropy

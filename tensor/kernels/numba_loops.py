@@ -19,7 +19,7 @@ from tensor.kernels.numba_threads import SharedLoop, compiled
 from tensor.kernels.numpy_kernels import TANH_CUBIC, TANH_SCALE
 from tensor.kernels.random_bits import FIRST, SECOND, SPREAD
 
-_SLOPE = 2 * TANH_SCALE
+_LINEAR = 2 * TANH_SCALE
 _CUBIC = 2 * TANH_SCALE * TANH_CUBIC
 
 
@@ -259,21 +259,29 @@ def add_to_rows(y, bias, start, stop):
 @SharedLoop
 def gelu_tanh(x, y, start, stop):
     x, y = x[start:stop], y[start:stop]
-    one, slope, cubic = x.dtype.type(1), x.dtype.type(_SLOPE), x.dtype.type(_CUBIC)
+    one, linear, cubic = x.dtype.type(1), x.dtype.type(_LINEAR), x.dtype.type(_CUBIC)
     for i in range(x.size):
         v = x[i]
-        y[i] = v / (one + exp(-v * (slope + cubic * v * v)))
+        y[i] = v / (one + exp(-v * (linear + cubic * v * v)))
 
 
 @SharedLoop
-def gelu_tanh_backward(dy, x, dx, start, stop):
-    dy, x, dx = dy[start:stop], x[start:stop], dx[start:stop]
+def gelu_tanh_and_slope(x, slope, y, start, stop):
+    x, slope, y = x[start:stop], slope[start:stop], y[start:stop]
     one, three = x.dtype.type(1), x.dtype.type(3)
-    slope, cubic = x.dtype.type(_SLOPE), x.dtype.type(_CUBIC)
+    linear, cubic = x.dtype.type(_LINEAR), x.dtype.type(_CUBIC)
     for i in range(x.size):
         v = x[i]
-        s = one / (one + exp(-v * (slope + cubic * v * v)))
-        dx[i] = dy[i] * s * (one + (one - s) * v * (slope + three * cubic * v * v))
+        s = one / (one + exp(-v * (linear + cubic * v * v)))
+        y[i] = v * s
+        slope[i] = s * (one + (one - s) * v * (linear + three * cubic * v * v))
+
+
+@SharedLoop
+def multiply(a, b, out, start, stop):
+    a, b, out = a[start:stop], b[start:stop], out[start:stop]
+    for i in range(a.size):
+        out[i] = a[i] * b[i]
 
 
 def cdf_and_density(x):
@@ -312,11 +320,12 @@ def gelu_erf(x, y, start, stop):
 
 
 @SharedLoop
-def gelu_erf_backward(dy, x, dx, start, stop):
-    dy, x, dx = dy[start:stop], x[start:stop], dx[start:stop]
+def gelu_erf_and_slope(x, slope, y, start, stop):
+    x, slope, y = x[start:stop], slope[start:stop], y[start:stop]
     for i in range(x.size):
         cdf, density = cdf_and_density(x[i])
-        dx[i] = dy[i] * (cdf + x[i] * density)
+        y[i] = x[i] * cdf
+        slope[i] = cdf + x[i] * density
 
 
 @SharedLoop

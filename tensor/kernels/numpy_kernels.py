@@ -101,8 +101,8 @@ TANH_CUBIC = 0.044715
 def gelu_tanh(x, backward: bool):
     """y = ½ x (1 + tanh u) = x σ(2u) with u = √(2/π) (x + 0.044715 x³).
 
-    Returns y and, if there will be a `backward`, what gelu_tanh_backward is to be given (None else). Each
-    implementation chooses that: x where an exponential is cheap, and dy/dx here, where it costs more than all the rest.
+    Returns y and, if there will be a `backward`, what gelu_tanh_backward is to be given (None else). That is the slope
+    dy/dx, so that no exponential is computed twice; on a GPU, where reading costs more than computing, it is x.
     """
     return _elementwise(_gelu_tanh, x, backward)
 
