@@ -63,13 +63,12 @@ def _layer_norm_backward(xp, dy, x, weight, mean, rstd, dx) -> tuple:
     C = x.shape[1]
     centred = x - mean[:, None]  # x̂ / rstd
     product = dy * centred
-    dweight, dbias = rstd @ product, xp.ones_like(rstd) @ dy  # Σ_n dy ⊙ x̂ and Σ_n dy
-    mean_g = dy @ weight
-    mean_g /= C
-    along = product @ weight
+    dweight, dbias = rstd @ product, xp.ones(len(dy), dy.dtype) @ dy  # Σ_n dy ⊙ x̂ and Σ_n dy
+    share = weight / C
+    mean_g = dy @ share
+    along = product @ share
     along *= rstd
     along *= rstd
-    along /= C
     centred *= along[:, None]  # x̂ mean(g ⊙ x̂)
     g = xp.multiply(dy, weight, out=dx)
     g -= mean_g[:, None]
