@@ -127,12 +127,12 @@ def _elementwise(tile_function, x, backward: bool):
     xp = namespace(x)
     flat = x.reshape(-1)
     y, slope = xp.empty(x.shape, x.dtype), xp.empty(x.shape, x.dtype) if backward else None
-    flat_y, flat_slope = y.reshape(-1), slope.reshape(-1) if backward else None
+    flat_y, flat_slope = [None if a is None else a.reshape(-1) for a in (y, slope)]
 
     def part(start: int, stop: int) -> None:
         scratch = xp.empty(min(stop - start, TILE) if xp is np else x.size, x.dtype)
         for tile in tiles(x, start, stop, TILE):
-            out, slope = flat_y[tile], flat_slope[tile] if backward else None
+            out, slope = [None if a is None else a[tile] for a in (flat_y, flat_slope)]
             tile_function(flat[tile], out=out, scratch=scratch[: tile.stop - tile.start], slope=slope)
 
     in_parts(flat, part)
