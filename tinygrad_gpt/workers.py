@@ -1,5 +1,6 @@
 """Processes that share work whose results are needed in order."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -8,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import resource_tracker
 from typing import TypeVar
 
 from tinygrad_gpt.errors import RunError
@@ -34,14 +36,13 @@ class Workers:
             # "spawn", for a fork would copy the threads' locks in whatever state they are.
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(self.count, context, initializer=_exit_with_parent)
-            before = signal.signal(
-                signal.SIGINT, signal.SIG_IGN
-            )  # the processes inherit that: Ctrl-C is ours to handle
             try:
-                for _ in range(self.count):  # they start with the first items that they are handed
-                    self._pool.submit(os.getpid)
-            finally:
-                signal.signal(signal.SIGINT, before)
+                with _deaf_to_ctrl_c():  # which is ours to handle
+                    for _ in range(self.count):  # they start with the first items that they are handed
+                        self._pool.submit(os.getpid)
+            except BaseException:
+                self._pool.shutdown(cancel_futures=True)
+                raise
         return self
 
     def __exit__(self, *exception) -> None:
@@ -74,6 +75,24 @@ class Workers:
 def processors() -> int:
     """How many this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Processes that are started in the block ignore Ctrl-C. This one gets what came meanwhile at its end: a signal
+    that is blocked stays pending, where one that is only ignored would be lost.
+    """
+    can_block = hasattr(signal, "pthread_sigmask")  # not on Windows
+    if can_block:
+        resource_tracker.ensure_running()  # started with the first process, it would unblock the signal again
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if can_block:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _exit_with_parent() -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -192,6 +193,17 @@ class TestWorkers:
         done = here("prepare", "a.jsonl", "--out_dir=data", "--workers=2")
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
         assert "a.jsonl:3: the line is not JSON" in done.stderr
+
+    def test_ctrl_c_while_they_start_is_not_lost(self, monkeypatch):
+        submit = ProcessPoolExecutor.submit
+
+        def interrupted(*args):
+            os.kill(os.getpid(), signal.SIGINT)
+            return submit(*args)
+
+        monkeypatch.setattr(ProcessPoolExecutor, "submit", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            Workers(2).__enter__()
 
     def test_one_that_is_killed_is_a_sentence(self):
         with Workers(2) as pool, pytest.raises(RunError, match=r"worker processes was killed.*fewer --workers"):
