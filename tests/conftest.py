@@ -5,12 +5,16 @@ simulated one (cudasim/README.md): that is how `test_cuda.py` runs them where th
 """
 
 import os
+import signal
 from pathlib import Path
 
 # The cores are for the workers of `pytest -n`. BLAS reads this when NumPy loads it, and what tests start inherits it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Workers inherit the width that readline has noted in pytest's own process, and each of rich's consoles would keep it.
 os.environ.pop("COLUMNS", None)
+# A shell that starts pytest in the background (`pytest &` in a script) has it ignore Ctrl-C, and so all that it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import compare
 import cudasim

@@ -79,20 +79,23 @@ def processors() -> int:
 
 @contextlib.contextmanager
 def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Processes that are started in the block ignore Ctrl-C. This one gets what came meanwhile at its end: a signal
-    that is blocked stays pending, where one that is only ignored would be lost.
+    """Processes that are started in the block have Ctrl-C blocked, which they inherit. One that comes meanwhile reaches
+    this process at the end of the block.
     """
+    heard = []
+    before = signal.signal(signal.SIGINT, lambda *_: heard.append(True))
     can_block = hasattr(signal, "pthread_sigmask")  # not on Windows
     if can_block:
         resource_tracker.ensure_running()  # started with the first process, it would unblock the signal again
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
         if can_block:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.signal(signal.SIGINT, before)
+        if heard:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _exit_with_parent() -> None:
