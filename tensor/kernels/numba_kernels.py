@@ -127,11 +127,17 @@ def _over_elements(loop, *arrays):
     return out.reshape(arrays[0].shape)
 
 
-def gelu_tanh(x, backward: bool):
-    """½ x (1 + tanh u) = x σ(2u) with u = √(2/π) (x + 0.044715 x³); with `backward` its slope dy/dx as well."""
+def _value_and_slope(x, backward: bool, loop, loop_of_both):
+    """y = f(x) and, if there will be a `backward`, its slope dy/dx; each loop has one pass over x."""
     if not backward:
-        return _over_elements(loops.gelu_tanh, x), None
-    return _with_slope(loops.gelu_tanh_and_slope, x)
+        return _over_elements(loop, x), None
+    slope = np.empty(x.shape, x.dtype)
+    return _over_elements(loop_of_both, x, slope), slope
+
+
+def gelu_tanh(x, backward: bool):
+    """½ x (1 + tanh u) = x σ(2u) with u = √(2/π) (x + 0.044715 x³), and its slope."""
+    return _value_and_slope(x, backward, loops.gelu_tanh, loops.gelu_tanh_and_slope)
 
 
 def gelu_tanh_backward(dy, kept):
@@ -140,21 +146,13 @@ def gelu_tanh_backward(dy, kept):
 
 
 def gelu_erf(x, backward: bool):
-    """x Φ(x), where Φ is the distribution function of the standard normal; with `backward` its slope dy/dx as well."""
-    if not backward:
-        return _over_elements(loops.gelu_erf, x), None
-    return _with_slope(loops.gelu_erf_and_slope, x)
+    """x Φ(x), where Φ is the distribution function of the standard normal, and its slope."""
+    return _value_and_slope(x, backward, loops.gelu_erf, loops.gelu_erf_and_slope)
 
 
 def gelu_erf_backward(dy, kept):
     """dx = dy (Φ(x) + x φ(x)), where φ is the density of the standard normal."""
     return _over_elements(loops.multiply, dy, kept)
-
-
-def _with_slope(loop, x):
-    slope = np.empty(x.shape, x.dtype)
-    y = _over_elements(loop, x, slope)
-    return y, slope
 
 
 # ---------------------------------------------------------------------- cross-entropy

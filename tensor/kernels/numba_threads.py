@@ -43,7 +43,7 @@ def _blas_threads() -> tuple[int, int]:
 BLAS_THREADS, RUN = _blas_threads()
 
 
-def _lent() -> bool:
+def lent() -> bool:
     """Has BLAS as many threads as we use? Asked for more than it has, gotoblas_pthread would wait for ever."""
     return threads.THREADS <= BLAS_THREADS
 
@@ -59,7 +59,7 @@ class SharedLoop:
         self.share_out = compiled(_sharing(self.loop))
 
     def __call__(self, length: int, steps: int, *args) -> None:
-        if _lent():
+        if lent():
             self.share_out(RUN, self.parts(length, steps), length, *args)
         else:
             threads.run(self.loop, [(*args, *part) for part in threads.split(length, steps)])
@@ -67,7 +67,7 @@ class SharedLoop:
     @staticmethod
     def parts(length: int, steps: int) -> int:
         """Into how many parts range(length) goes."""
-        return threads.count_parts(length, steps, WORTH if _lent() else threads.WORTH)
+        return threads.count_parts(length, steps, WORTH if lent() else threads.WORTH)
 
     def compile(self, *kinds) -> None:
         """Compile for arguments of these Numba types, and from here on for no others."""

@@ -515,7 +515,7 @@ class TestThreads:
     def test_a_forked_process_starts_its_own(self):
         code = """
 import os
-from tensor.kernels import CHOICES, cuda_kernels, float16, kernels, numpy_kernels, threads, tiles, use_kernels
+from tensor.kernels import threads
 done = []
 threads.run(done.append, [(1,), (2,)])
 child = os.fork()
@@ -576,7 +576,7 @@ def test_openblas_learns_how_to_wait_before_it_is_loaded(names, asked, found, mo
 
 FIRST_KERNEL = """
 import numpy as np
-from tensor.kernels import CHOICES, cuda_kernels, float16, kernels, numpy_kernels, threads, tiles, use_kernels
+from tensor.kernels import kernels
 print(kernels(np.ones(1)).__name__.rpartition(".")[2])
 """
 

@@ -28,17 +28,17 @@ def describe(device: str) -> dict[str, str | int]:
         return {"kernels": "cuda", "cupy": cupy.__version__, "gpu": tensor.cuda.get_device_name()}
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     name = kernels(np.zeros(1, np.float32)).__name__.rpartition(".")[2].removesuffix("_kernels")
-    lent = False
+    on_blas = False
     if name == "numba":
-        from tensor.kernels.numba_threads import BLAS_THREADS  # imports Numba
+        from tensor.kernels.numba_threads import lent  # imports Numba
 
-        lent = BLAS_THREADS >= THREADS
+        on_blas = lent()
     return {
         "kernels": name,
         "numpy": np.__version__,
         "blas": f"{blas['name']} {blas['version']}",
         "threads": THREADS,
-        "loops_on": "BLAS's threads" if lent else "Python's threads",
+        "loops_on": "BLAS's threads" if on_blas else "Python's threads",
     }
 
 
