@@ -53,19 +53,31 @@ def _check_versions(op: Op) -> None:
 
 
 class _Pending:
-    """The gradient of one output, summed as its parts arrive; in place once the buffer is ours."""
+    """The gradient of one output, summed as its parts arrive."""
 
-    total: Any = None  # the first part may be shared with other nodes: never written to
-    owned = False
+    total: Any = None
     leaf: Tensor | None = None  # whose gradient it is, unless it is an op's
     missing = 0  # of a leaf: parts that have not arrived
 
-    def add(self, g):
-        if self.owned:
-            self.total += g
-        else:
-            total = self.total + g
-            self.total, self.owned = total if is_array(total) else namespace(g).asarray(total), True
+    @property
+    def owns_total(self) -> bool:
+        """May `total` be written to? Not where somebody else holds the array too, a view of it, or one it is a view of.
+
+        Add, for one, hands the same dy to both of its inputs; a hook may have kept what it was shown.
+        """
+        return self.total.base is None and sys.getrefcount(self.total) <= ONLY_THE_SLOT
+
+    def take(self, parts: list, i: int) -> None:
+        """Take parts[i] out of the list and add it, in place if one of the two arrays is this slot's own."""
+        if self.total is None or not self.owns_total:
+            self.total, parts[i] = parts[i], self.total
+        if parts[i] is not None:
+            if self.owns_total:
+                self.total += parts[i]
+            else:
+                total = self.total + parts[i]  # a scalar of NumPy's where both have no dims
+                self.total = total if is_array(total) else namespace(self.total).asarray(total)
+            parts[i] = None
 
 
 def run_backward(
@@ -103,11 +115,7 @@ def _run_backward(roots, gradients, retain_graph, capture, leaf_hooks):
                 continue
             source, nr, _, _ = target
             slot = pending[source][nr]
-            if slot.total is None:
-                slot.total = grads[i]
-            else:
-                slot.add(grads[i])
-            grads[i] = None  # from here on the slot's alone
+            slot.take(grads, i)
             if slot.leaf is not None:
                 slot.missing -= 1
                 if slot.missing == 0:
@@ -234,7 +242,6 @@ def broadcast_axes(shape: tuple[int, ...], original: tuple[int, ...]) -> tuple[i
 
 def _run_hook(hook, slot: _Pending) -> None:
     replacement = hook(wrap(slot.total))
-    slot.owned = False  # the hook may have kept the array
     if replacement is not None:
         if replacement.shape != slot.total.shape:
             raise RuntimeError(f"a hook returned a gradient of shape {replacement.shape}, expected {slot.total.shape}")
@@ -242,14 +249,12 @@ def _run_hook(hook, slot: _Pending) -> None:
 
 
 def _accumulate(x: Tensor, slot: _Pending) -> None:
-    """x.grad += gradient; the buffer becomes x's own, so a copy where somebody else may hold it."""
+    """x.grad += gradient; the array becomes x's own, so a copy where the slot does not own it."""
     if x.grad is not None:
         x.grad.array += slot.total
         x.grad.mark_written()
         return
-    mine = slot.owned or (slot.total.base is None and sys.getrefcount(slot.total) <= ONLY_THE_SLOT)
-    x.grad = wrap(slot.total if mine else slot.total.copy())
-    slot.owned = False
+    x.grad = wrap(slot.total if slot.owns_total else slot.total.copy())
 
 
 def backward(y: Tensor, gradient: Tensor | None = None, retain_graph: bool = False, create_graph: bool = False) -> None:
