@@ -108,15 +108,14 @@ class Op:
         result = quietly(forward, *arrays, **params)
 
         several = isinstance(result, tuple)
-        outputs = [
-            wrap(r if is_array_type(type(r)) else namespace(*arrays).asarray(r))
-            for r in (result if several else (result,))
-        ]
-        for nr, y in enumerate(outputs):
+        outputs = []
+        for nr, array in enumerate(result if several else (result,)):
+            y = wrap(array if is_array_type(type(array)) else namespace(*arrays).asarray(array))
             x = _first_beside(y.array, tensors)
             if x is not None:
                 y._counter, y._seen = x._counter, x._counter.writes
                 y._view = (x, cls, inputs, params, nr) if grad_enabled else (x, None)
+            outputs.append(y)
         if state.anomaly:
             anomaly.check_forward(op, [*arrays, *params.values()], [y.array for y in outputs])
         if True in needs:
@@ -179,16 +178,10 @@ def edge(x: Tensor):
 def _watch(op: Op, tensors: Sequence[Tensor]) -> list:
     """(name, counter, writes so far) of every array that `op` saved and that shares memory with one of `tensors`."""
     watched = []
-    arrays: Sequence
     for name, value in op.__dict__.items():
-        if is_array_type(type(value)):
-            arrays = (value,)
-        elif isinstance(value, (tuple, list)):
-            arrays = [a for a in value if is_array_type(type(a))]
-        else:
-            continue
-        for array in arrays:
-            x = _first_beside(array, tensors)
-            if x is not None:
-                watched.append((name, x._counter, x._counter.writes))
+        for array in value if isinstance(value, (tuple, list)) else (value,):
+            if is_array_type(type(array)):
+                x = _first_beside(array, tensors)
+                if x is not None:
+                    watched.append((name, x._counter, x._counter.writes))
     return watched
