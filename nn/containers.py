@@ -13,17 +13,18 @@ from nn.parameter import Parameter
 class _Listed(Module):
     """What a list of registered members does; the member named "0" comes first."""
 
-    _kind = "_modules"  # the Module field that holds the members
+    _kind: type = Module  # what the members are
 
     def __init__(self, members: Iterable = ()):
         super().__init__()
         self.extend(members or ())
 
     def _members_dict(self) -> dict[str, Any]:
-        return getattr(self, self._kind)
+        return self._registered(self._kind)
 
     def _set_all(self, members: Iterable) -> None:
-        self._members_dict().clear()
+        for name in self._members_dict():
+            delattr(self, name)
         self.extend(members)
 
     def _key(self, index: int) -> str:
@@ -65,7 +66,7 @@ class _Listed(Module):
     def append(self, member):
         """Add `member` at the end; returns self."""
         name = str(len(self))
-        if self._kind == "_modules":
+        if self._kind is Module:
             self.register_module(name, member)
         else:
             self.register_parameter(name, member)
@@ -98,7 +99,7 @@ class ModuleList(_Listed):
 class ParameterList(_Listed):
     """A list of parameters, registered under the names 0, 1, 2, …; Tensors are wrapped."""
 
-    _kind = "_parameters"
+    _kind = Parameter
 
     def append(self, member) -> ParameterList:
         """Add a Parameter (or a Tensor, which becomes one) at the end; returns self."""
@@ -131,10 +132,10 @@ class Sequential(_Listed):
 class _Named(Module):
     """What a dict of registered members does."""
 
-    _kind = "_modules"
+    _kind: type = Module  # what the members are
 
     def _members_dict(self) -> dict[str, Any]:
-        return getattr(self, self._kind)
+        return self._registered(self._kind)
 
     def __len__(self) -> int:
         return len(self._members_dict())
@@ -149,10 +150,10 @@ class _Named(Module):
         return self._members_dict()[key]
 
     def __delitem__(self, key: str) -> None:
-        del self._members_dict()[key]
+        self.pop(key)
 
     def __setitem__(self, key: str, member) -> None:
-        if self._kind == "_modules":
+        if self._kind is Module:
             self.register_module(key, member)
         else:
             self.register_parameter(key, member if isinstance(member, Parameter) else Parameter(member))
@@ -176,11 +177,14 @@ class _Named(Module):
 
     def pop(self, key: str):
         """Remove the member `key` and return it."""
-        return self._members_dict().pop(key)
+        member = self[key]
+        delattr(self, key)
+        return member
 
     def clear(self) -> None:
         """Remove all members."""
-        self._members_dict().clear()
+        for key in self:
+            delattr(self, key)
 
 
 class ModuleDict(_Named):
@@ -194,7 +198,7 @@ class ModuleDict(_Named):
 class ParameterDict(_Named):
     """A dict of parameters, each registered under its key; Tensors are wrapped."""
 
-    _kind = "_parameters"
+    _kind = Parameter
 
     def __init__(self, parameters: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()):
         super().__init__()

@@ -1,14 +1,15 @@
 """Module: parameters, buffers and other modules under one name each, and a `forward` that uses them.
 
 Assigning an attribute registers it: `self.weight = Parameter(...)` is a parameter, `self.mlp = MLP(...)` a
-submodule, and what `register_buffer` has named stays a buffer. All else a Module can do is a walk over that tree.
+submodule, and what `register_buffer` has named stays a buffer. They are attributes like any other; the module notes of
+which kind each is. All else a Module can do is a walk over that tree.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -39,15 +40,15 @@ class Module:
     """
 
     training: bool
-    _parameters: dict[str, Parameter | None]
-    _buffers: dict[str, Tensor | None]
-    _modules: dict[str, Module | None]
+    _kinds: dict[str, type]  # the name of each parameter, buffer and submodule -> Parameter, Tensor or Module
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def __init__(self):
         # Straight into __dict__: __setattr__ below needs these to be there.
-        vars(self).update(
-            training=True, _parameters={}, _buffers={}, _modules={}, _not_saved=set(), _hooks={}, _pre_hooks={}
-        )
+        vars(self).update(training=True, _kinds={}, _not_saved=set(), _hooks={}, _pre_hooks={})
 
     # ------------------------------------------------------------------ computing
 
@@ -86,67 +87,46 @@ class Module:
 
     def __setattr__(self, name: str, value) -> None:
         fields = vars(self)
-        if "_parameters" not in fields:
+        if "_kinds" not in fields:
             raise AttributeError(f"{type(self).__name__}: call super().__init__() before assigning `{name}`")
-        if isinstance(value, Parameter):
-            self._forget(name, but=self._parameters)
-            self._parameters[name] = value
-        elif isinstance(value, Module):
-            self._forget(name, but=self._modules)
-            self._modules[name] = value
-        elif name in self._parameters:
-            if value is not None:
-                raise TypeError(
-                    f"{type(self).__name__}.{name} is a parameter and takes a Parameter or None, got "
-                    f"{type(value).__name__}: wrap it in nn.Parameter(...)"
-                )
-            self._parameters[name] = None
-        elif name in self._buffers:
-            if value is not None and not isinstance(value, Tensor):
-                raise TypeError(
-                    f"{type(self).__name__}.{name} is a buffer and takes a Tensor or None, got {type(value).__name__}"
-                )
-            self._buffers[name] = value
-        elif name in self._modules and value is not None:
+        if isinstance(value, (Parameter, Module)):
+            self._register(Parameter if isinstance(value, Parameter) else Module, name, value)
+            return
+        kind = self._kinds.get(name)
+        if kind is not None and value is not None and not (kind is Tensor and isinstance(value, Tensor)):
+            hint = ": wrap it in nn.Parameter(...)" if kind is Parameter else ""
             raise TypeError(
-                f"{type(self).__name__}.{name} is a submodule and takes a Module or None, got {type(value).__name__}"
+                f"{type(self).__name__}.{name} is a {ROLES[kind]} and takes a {kind.__name__} or None, got "
+                f"{type(value).__name__}{hint}"
             )
-        elif name in self._modules:
-            self._modules[name] = None
-        else:
-            fields[name] = value
-
-    def __getattr__(self, name: str) -> Any:  # reached only where ordinary lookup found nothing
-        fields = self.__dict__
-        if "_modules" in fields:  # else super().__init__() was not called
-            for members in (fields["_parameters"], fields["_modules"], fields["_buffers"]):
-                if name in members:
-                    return members[name]
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        fields[name] = value
 
     def __delattr__(self, name: str) -> None:
-        if not self._forget(name):
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        super().__delattr__(name)
+        self._forget(name)
 
-    def __dir__(self):
-        return sorted({*super().__dir__(), *self._parameters, *self._buffers, *self._modules})
+    def _register(self, kind: type, name: str, value) -> None:
+        if self._kinds.get(name) is not kind:  # else it keeps its place
+            self._forget(name)
+            self._kinds[name] = kind
+        vars(self)[name] = value
 
-    def _forget(self, name: str, but: dict | None = None) -> bool:
-        """Drop whatever stands under `name`, except in `but`, where a new value keeps its place; was there any?"""
+    def _forget(self, name: str) -> None:
         self._not_saved.discard(name)
-        found = False
-        for place in (vars(self), self._parameters, self._buffers, self._modules):
-            if name in place and place is not but:
-                del place[name]
-                found = True
-        return found
+        self._kinds.pop(name, None)
+        vars(self).pop(name, None)
 
-    def _check_name(self, name: str, kind: dict) -> None:
+    def _registered(self, kind: type) -> dict[str, Any]:
+        """All of one kind, as they were registered: by name, a Parameter, Tensor or Module, or None."""
+        fields = vars(self)
+        return {name: fields[name] for name, its_kind in self._kinds.items() if its_kind is kind}
+
+    def _check_name(self, name: str, kind: type) -> None:
         if not isinstance(name, str) or not name or "." in name:
             raise KeyError(
                 f"{type(self).__name__}: {name!r} cannot be a name: it must be a string without dots, not empty"
             )
-        if hasattr(self, name) and name not in kind:
+        if hasattr(self, name) and self._kinds.get(name) is not kind:
             raise KeyError(f"{type(self).__name__} already has an attribute {name!r}")
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
@@ -156,8 +136,8 @@ class Module:
         """
         if tensor is not None and not isinstance(tensor, Tensor):
             raise TypeError(f"register_buffer: {name!r} must be a Tensor or None, got {type(tensor).__name__}")
-        self._check_name(name, self._buffers)
-        self._buffers[name] = tensor
+        self._check_name(name, Tensor)
+        self._register(Tensor, name, tensor)
         if persistent:
             self._not_saved.discard(name)
         else:
@@ -167,15 +147,15 @@ class Module:
         """Keep `param` as `self.<name>`; None keeps the name for a parameter that this module does without."""
         if param is not None and not isinstance(param, Parameter):
             raise TypeError(f"register_parameter: {name!r} must be a Parameter or None, got {type(param).__name__}")
-        self._check_name(name, self._parameters)
-        self._parameters[name] = param
+        self._check_name(name, Parameter)
+        self._register(Parameter, name, param)
 
     def register_module(self, name: str, module: Module | None) -> None:
         """Keep `module` as `self.<name>`."""
         if module is not None and not isinstance(module, Module):
             raise TypeError(f"register_module: {name!r} must be a Module or None, got {type(module).__name__}")
-        self._check_name(name, self._modules)
-        self._modules[name] = module
+        self._check_name(name, Module)
+        self._register(Module, name, module)
 
     add_module = register_module
 
@@ -191,7 +171,7 @@ class Module:
                 return
             seen.add(self)
         yield prefix, self
-        for name, child in self._modules.items():
+        for name, child in self._registered(Module).items():
             if child is not None:
                 yield from child._walk(_join(prefix, name), seen)
 
@@ -203,14 +183,16 @@ class Module:
 
     def _collect(self, found: dict[Module, None]) -> None:
         found[self] = None
-        for child in self._modules.values():
-            if child is not None and child not in found:
-                child._collect(found)
+        for name, kind in self._kinds.items():
+            if kind is Module:
+                child = vars(self)[name]
+                if child is not None and child not in found:
+                    child._collect(found)
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """(name, module) of the direct submodules, each once."""
         seen: set[Module] = set()
-        for name, child in self._modules.items():
+        for name, child in self._registered(Module).items():
             if child is not None and child not in seen:
                 seen.add(child)
                 yield name, child
@@ -219,11 +201,11 @@ class Module:
         """The direct submodules, each once."""
         return (child for _, child in self.named_children())
 
-    def _members(self, kind: str, prefix: str, recurse: bool, remove_duplicate: bool) -> Iterator[tuple[str, Any]]:
+    def _members(self, kind: type, prefix: str, recurse: bool, remove_duplicate: bool) -> Iterator[tuple[str, Any]]:
         modules = self.named_modules(prefix, remove_duplicate) if recurse else [(prefix, self)]
         seen = set()
         for path, module in modules:
-            for name, value in getattr(module, kind).items():
+            for name, value in module._registered(kind).items():
                 if value is not None and id(value) not in seen:
                     if remove_duplicate:
                         seen.add(id(value))
@@ -233,18 +215,25 @@ class Module:
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Parameter]]:
         """(dotted name, parameter); one that is shared (tied) comes once, under its first name."""
-        return self._members("_parameters", prefix, recurse, remove_duplicate)
+        return self._members(Parameter, prefix, recurse, remove_duplicate)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         """All parameters, each once, in the order of `named_parameters`."""
         modules = self.modules() if recurse else [self]
-        return iter({p: None for module in modules for p in module._parameters.values() if p is not None})
+        return iter(
+            {
+                vars(module)[name]: None
+                for module in modules
+                for name, kind in module._kinds.items()
+                if kind is Parameter and vars(module)[name] is not None
+            }
+        )
 
     def named_buffers(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Tensor]]:
         """(dotted name, buffer), each buffer once."""
-        return self._members("_buffers", prefix, recurse, remove_duplicate)
+        return self._members(Tensor, prefix, recurse, remove_duplicate)
 
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
         """All buffers, each once."""
@@ -318,8 +307,8 @@ class Module:
             if parameter.grad is not None:
                 parameter.grad = convert(parameter.grad)
         for module in self.modules():
-            for name, buffer in module._buffers.items():
-                module._buffers[name] = None if buffer is None else convert(buffer)
+            for name, buffer in module._registered(Tensor).items():
+                setattr(module, name, None if buffer is None else convert(buffer))
         return self
 
     # ------------------------------------------------------------------ saving and loading
@@ -333,8 +322,8 @@ class Module:
 
     def _state(self) -> Iterator[tuple[str, Tensor]]:
         for path, module in self.named_modules(remove_duplicate=False):
-            saved = {k: v for k, v in module._buffers.items() if k not in module._not_saved}
-            for name, value in itertools.chain(module._parameters.items(), saved.items()):
+            saved = {k: v for k, v in module._registered(Tensor).items() if k not in module._not_saved}
+            for name, value in itertools.chain(module._registered(Parameter).items(), saved.items()):
                 if value is not None:
                     yield _join(path, name), value
 
@@ -372,8 +361,11 @@ class Module:
         return ""
 
     def __repr__(self):
-        children = [f"({name}): {child!r}" for name, child in self._modules.items()]
+        children = [f"({name}): {child!r}" for name, child in self._registered(Module).items()]
         return tree_repr(type(self).__name__, self.extra_repr(), children)
+
+
+ROLES = {Parameter: "parameter", Tensor: "buffer", Module: "submodule"}
 
 
 class RemovableHandle:

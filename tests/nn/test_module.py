@@ -69,7 +69,7 @@ class TestAttributes:
         m.note = None
         assert m.note is None
         del m.note
-        with pytest.raises(AttributeError, match="Block has no attribute 'note'"):
+        with pytest.raises(AttributeError, match="'Block' object has no attribute 'note'"):
             _ = m.note
 
     def test_reassigning_keeps_the_place(self):
@@ -98,7 +98,7 @@ class TestAttributes:
             (lambda m: m.register_buffer("a", [1]), TypeError, "must be a Tensor or None, got list"),
             (lambda m: m.register_parameter("a", tensor.ones(1)), TypeError, "must be a Parameter or None, got Tensor"),
             (lambda m: m.add_module("a", 3), TypeError, "must be a Module or None, got int"),
-            (lambda m: m.missing, AttributeError, "Block has no attribute 'missing'"),
+            (lambda m: m.missing, AttributeError, "'Block' object has no attribute 'missing'"),
             (lambda m: nn.Module()(1), TypeError, "Module has no forward"),
         ],
     )
