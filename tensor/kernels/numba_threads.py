@@ -10,6 +10,7 @@ over the cores, and handing them a part takes 5 microseconds. Threads of Python'
 from __future__ import annotations
 
 import ctypes
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -25,9 +26,16 @@ from tensor.kernels import threads
 WORTH = 1 << 14  # elementary steps (of about a nanosecond) below which a part is not worth handing over
 
 # Reordering sums and fusing multiply-adds lets the loops use vector instructions; NaN and inf stay what they are.
-compiled: Callable[[Callable], Any] = numba.njit(
-    cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}
+_njit = functools.partial(
+    numba.njit,
+    cache=True,
+    nogil=True,
+    error_model="numpy",
+    fastmath={"reassoc", "contract", "nsz"},
+    no_cfunc_wrapper=True,  # how C would call it; nobody does
 )
+# For functions that only loops call: without the wrapper with which Python calls one, it compiles in half the time.
+compiled: Callable[[Callable], Any] = _njit(no_cpython_wrapper=True)
 
 
 def _blas_threads() -> tuple[int, int]:
@@ -55,14 +63,13 @@ class SharedLoop:
     """
 
     def __init__(self, loop: Callable):
-        self.loop = compiled(loop)
-        self.share_out = compiled(_sharing(self.loop))
+        self.loop = _njit(_sharing(loop))
 
     def __call__(self, length: int, steps: int, *args) -> None:
         if lent():
-            self.share_out(RUN, self.parts(length, steps), length, *args)
+            self.loop(RUN, self.parts(length, steps), 0, length, *args)
         else:
-            threads.run(self.loop, [(*args, *part) for part in threads.split(length, steps)])
+            threads.run(self.loop, [(0, 1, *part, *args) for part in threads.split(length, steps)])
 
     @staticmethod
     def parts(length: int, steps: int) -> int:
@@ -71,65 +78,77 @@ class SharedLoop:
 
     def compile(self, *kinds) -> None:
         """Compile for arguments of these Numba types, and from here on for no others."""
-        for function, counts in (self.loop, (types.intp,) * 2), (self.share_out, (types.intp,) * 3):
-            function.disable_compile(False)
-            function.compile((*kinds, *counts) if function is self.loop else (*counts, *kinds))
-            function.disable_compile()
+        self.loop.disable_compile(False)
+        self.loop.compile((*[types.intp] * 4, *kinds))
+        self.loop.disable_compile()
 
 
-def _sharing(loop) -> Callable:
-    """`def share_out(run, parts, length, <args of the loop>)`, in Python for Numba to compile.
+def _sharing(loop: Callable) -> Callable:
+    """`def loop(run, parts, start, stop, <its other args>)`, in Python for Numba to compile: shares out its turns, too.
 
-    It is made from text, under the name and file of the loop, since Numba's cache on disk goes by these.
+    The function hands out itself, so that there is one to compile and to keep. It is made from text, under the name and
+    file of the loop, since Numba's cache on disk goes by these.
     """
-    function = loop.py_func
-    args = ", ".join(list(inspect.signature(function).parameters)[:-2])
-    name = f"share_out_{function.__name__}"
-    text = f"def {name}(run, parts, length, {args}): hand_out(loop, run, parts, length, ({args},))"
-    names = {"__name__": function.__module__, "hand_out": _hand_out, "loop": loop}
-    exec(compile(text, function.__code__.co_filename, "exec"), names)
-    return names[name]
+    args = ", ".join(list(inspect.signature(loop).parameters)[:-2])
+    text = f"""
+def {loop.__name__}(run, parts, start, stop, {args}):
+    if parts == 1:
+        loop({args}, start, stop)
+    else:
+        hand_out_this_function(run, parts, start, stop, ({args},))
+"""
+    names = {
+        "__name__": loop.__module__,
+        "hand_out_this_function": _hand_out_this_function,
+        "loop": numba.njit(loop, inline="always"),
+    }
+    exec(compile(text, loop.__code__.co_filename, "exec"), names)
+    return names[loop.__name__]
 
 
 @intrinsic
-def _hand_out(typing, loop, run, parts, length, args):
-    """run(parts, job, jobs, size of a job): each job calls loop(*args, start, stop) for its part of range(length)."""
-    call = loop.get_call_type(typing, (*args.types, types.intp, types.intp), {})
+def _hand_out_this_function(_, run, parts, start, stop, args):
+    """run(parts, job, jobs, size of a job): each job calls the function that this stands in for a part of the turns.
+
+    That is, this_function(run, 1, start of the part, stop of the part, *args).
+    """
 
     def build(context, builder, signature, values):
-        _, run, parts, length, arguments = values
+        run, parts, start, stop, arguments = values
         word, pointer, number = context.get_value_type(types.intp), cgutils.voidptr_t, cgutils.int32_t
         record = ir.LiteralStructType([context.get_value_type(args).as_pointer(), word, word])  # args, start, stop
-        function = _job(context, builder.module, loop.dispatcher.overloads[call.args], record)
+        function = _job(context, builder, args, record)
 
         where = cgutils.alloca_once_value(builder, arguments)
         jobs = builder.alloca(record, parts)
+        length = builder.sub(stop, start)
         with cgutils.for_range(builder, parts) as turn:
-            following = builder.add(turn.index, ir.Constant(word, 1))
-            bounds = [builder.sdiv(builder.mul(length, i), parts) for i in (turn.index, following)]
-            for field, value in enumerate((where, *bounds)):
+            following = builder.add(turn.index, word(1))
+            turns = [builder.sdiv(builder.mul(length, i), parts) for i in (turn.index, following)]
+            for field, value in enumerate((where, *[builder.add(start, turn) for turn in turns])):
                 builder.store(value, cgutils.gep_inbounds(builder, builder.gep(jobs, [turn.index]), 0, field))
 
         kind = ir.FunctionType(number, [number, pointer, pointer, number])
-        size = ir.Constant(number, context.get_abi_sizeof(record))
+        size = number(context.get_abi_sizeof(record))
         job, first = builder.bitcast(function, pointer), builder.bitcast(jobs, pointer)
         builder.call(builder.inttoptr(run, kind.as_pointer()), [builder.trunc(parts, number), job, first, size])
         return context.get_dummy_value()
 
-    return types.void(loop, run, parts, length, args), build
+    return types.void(run, parts, start, stop, args), build
 
 
-def _job(context, module, compiled_loop, record):
-    """A function of C, job(record): calls the loop with the record's arguments, start and stop."""
+def _job(context, caller, args, record):
+    """A function of C, job(record): calls the function that `caller` is building for the record's part of the turns."""
     kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t])
-    function = ir.Function(module, kind, module.get_unique_name("job"))
+    function = ir.Function(caller.module, kind, caller.module.get_unique_name("job"))
     function.linkage = "internal"
     builder = ir.IRBuilder(function.append_basic_block())
     place = builder.bitcast(function.args[0], record.as_pointer())
-    args, start, stop = (builder.load(cgutils.gep_inbounds(builder, place, 0, field)) for field in range(3))
-    context.active_code_library.add_linking_library(compiled_loop.library)
-    callee = context.declare_function(module, compiled_loop.fndesc)
-    values = [*cgutils.unpack_tuple(builder, builder.load(args)), start, stop]
-    context.call_conv.call_function(builder, callee, types.none, compiled_loop.signature.args, values)
+    where, start, stop = (builder.load(cgutils.gep_inbounds(builder, place, 0, field)) for field in range(3))
+    kinds = (*[types.intp] * 4, *args.types)
+    run, parts = start.type(0), start.type(1)
+    values = [run, parts, start, stop, *cgutils.unpack_tuple(builder, builder.load(where))]
+    # Inlined, the loop would be compiled a second time.
+    context.call_conv.call_function(builder, caller.function, types.none, kinds, values, attrs=("noinline",))
     builder.ret_void()
     return function
