@@ -24,55 +24,82 @@ LANES = 8  # numbers in a vector: a 256-bit register of float32; the compiler sp
 def tile_product(_, a, b, c, i, j, bj, start, stop, add):
     """c[i : i+6, j : j+16] = a[i : i+6, start : stop] @ b[start : stop, bj : bj+16], added to c if `add`.
 
-    Rows of b and c lie without gaps in memory; a may be a transposed array. Nothing checks that the tile is inside.
+    Rows of b and c lie without gaps in memory, and rows or columns of a. Nothing checks that the tile is inside.
     """
 
     def build(context, builder, signature, arguments):
         kinds = signature.args[:3]
-        a, b, c = arrays = [
-            context.make_array(kind)(context, builder, x) for kind, x in zip(kinds, arguments, strict=False)
-        ]
+        arrays = [context.make_array(kind)(context, builder, x) for kind, x in zip(kinds, arguments, strict=False)]
         i, j, bj, start, stop, add = arguments[3:]
-        number = context.get_data_type(kinds[0].dtype)
-        vector = ir.VectorType(number, LANES)
-        align = kinds[0].dtype.bitwidth // 8
-        lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-
-        def plus(x, n):
-            return builder.add(x, ir.Constant(x.type, n))
-
-        def place(array, row, column, kind):
-            which = arrays.index(array)
-            element = cgutils.get_item_pointer(context, builder, kinds[which], array, [row, column])
-            return builder.bitcast(element, kind.as_pointer())
-
-        def load(array, row, column, kind):
-            return builder.load(place(array, row, column, kind), align=align)
-
-        def broadcast(x):
-            first = builder.insert_element(ir.Constant(vector, ir.Undefined), x, ir.Constant(ir.IntType(32), 0))
-            return builder.shuffle_vector(first, first, lanes)
-
-        def multiply_add(x, y, z):
-            return builder.fadd(builder.fmul(x, y, flags=("contract",)), z, flags=("contract",))
-
-        tile = [(row, column) for row in range(TALL) for column in range(0, WIDE, LANES)]
-        places = {rc: place(c, plus(i, rc[0]), plus(j, rc[1]), vector) for rc in tile}
-        sums = {rc: cgutils.alloca_once(builder, vector) for rc in tile}  # LLVM keeps them in registers
-        for rc in tile:
-            before = builder.select(add, builder.load(places[rc], align=align), ir.Constant(vector, None))
-            builder.store(before, sums[rc])
-        with cgutils.for_range_slice(builder, start, stop, ir.Constant(start.type, 1), inc=True) as (k, _):
-            in_row = {column: load(b, k, plus(bj, column), vector) for column in range(0, WIDE, LANES)}
-            in_column = {row: broadcast(load(a, plus(i, row), k, number)) for row in range(TALL)}
-            for row, column in tile:
-                total = multiply_add(in_column[row], in_row[column], builder.load(sums[row, column]))
-                builder.store(total, sums[row, column])
-        for rc in tile:
-            builder.store(builder.load(sums[rc]), places[rc], align=align)
+        corners = [
+            cgutils.get_item_pointer(context, builder, kind, array, corner)
+            for kind, array, corner in zip(kinds, arrays, ((i, start), (start, bj), (i, j)), strict=True)
+        ]
+        steps = [
+            cgutils.unpack_tuple(builder, array.strides)[kind.layout == "F"]
+            for kind, array in zip(kinds, arrays, strict=True)
+        ]
+        multiply = _tile_function(builder.module, start.type, corners[0].type.pointee, kinds[0].layout == "F")
+        builder.call(multiply, [*corners, *steps, builder.sub(stop, start), add])
         return context.get_dummy_value()
 
     return types.void(a, b, c, *[types.intp] * 5, types.boolean), build
+
+
+def _tile_function(module, word, number, transposed: bool):
+    """The function of tile_product: one in a module, for all its products, since each takes long to compile.
+
+    void(a, b, c, a_step, b_step, c_step, K, add): the first numbers of the tiles; the bytes from one row to the next,
+    or from one column of a to the next if a is `transposed`.
+    """
+    name = f"tile_product_{number}{'_transposed' * transposed}"
+    if name in module.globals:
+        return module.globals[name]
+    kind = ir.FunctionType(ir.VoidType(), [number.as_pointer()] * 3 + [word] * 4 + [ir.IntType(1)])
+    function = ir.Function(module, kind, name)
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    builder = ir.IRBuilder(function.append_basic_block())
+    a, b, c, a_step, b_step, c_step, K, add = function.args
+    vector = ir.VectorType(number, LANES)
+    align = 4 if number == ir.FloatType() else 8
+    lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+
+    def place(start, steps, step, further, kind):
+        """Where `steps` times `step` bytes after `start`, and as many numbers `further`, one of this kind lies."""
+        line = cgutils.pointer_add(builder, start, builder.mul(steps, step))
+        return builder.bitcast(builder.gep(line, [further]), kind.as_pointer())
+
+    def broadcast(x):
+        first = builder.insert_element(ir.Constant(vector, ir.Undefined), x, ir.Constant(ir.IntType(32), 0))
+        return builder.shuffle_vector(first, first, lanes)
+
+    def multiply_add(x, y, z):
+        return builder.fadd(builder.fmul(x, y, flags=("contract",)), z, flags=("contract",))
+
+    tile = [(row, column) for row in range(TALL) for column in range(0, WIDE, LANES)]
+    places = {(row, column): place(c, word(row), c_step, word(column), vector) for row, column in tile}
+    sums = {rc: cgutils.alloca_once(builder, vector) for rc in tile}  # LLVM keeps them in registers
+    for rc in tile:
+        before = builder.select(add, builder.load(places[rc], align=align), ir.Constant(vector, None))
+        builder.store(before, sums[rc])
+    with cgutils.for_range(builder, K) as turn:
+        k = turn.index
+        in_row = {
+            column: builder.load(place(b, k, b_step, word(column), vector), align=align)
+            for column in range(0, WIDE, LANES)
+        }
+        in_column = {}
+        for row in range(TALL):
+            steps, further = (k, word(row)) if transposed else (word(row), k)
+            in_column[row] = broadcast(builder.load(place(a, steps, a_step, further, number), align=align))
+        for row, column in tile:
+            total = multiply_add(in_column[row], in_row[column], builder.load(sums[row, column]))
+            builder.store(total, sums[row, column])
+    for rc in tile:
+        builder.store(builder.load(sums[rc]), places[rc], align=align)
+    builder.ret_void()
+    return function
 
 
 @intrinsic
