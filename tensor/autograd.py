@@ -23,7 +23,6 @@ import math
 import operator
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -33,7 +32,7 @@ from tensor.modes import quietly, state
 from tensor.op import Op, edge
 from tensor.tensor import Tensor, wrap
 
-ONLY_THE_SLOT = 2  # references to an array that a _Pending alone holds: the attribute, and getrefcount's argument
+ONLY_THE_LIST = 2  # references to an array that only one list holds: the list's, and getrefcount's argument
 
 NO_SECOND_ORDER = (
     "create_graph=True is not supported: backward computes on raw arrays (fused, freed as it goes), so a "
@@ -52,32 +51,27 @@ def _check_versions(op: Op) -> None:
             )
 
 
-class _Pending:
-    """The gradient of one output, summed as its parts arrive."""
+def _is_ours(arrays: list, i: int) -> bool:
+    """May arrays[i] be written to? Not where somebody else holds it, a view of it, or an array that it is a view of.
 
-    total: Any = None
-    leaf: Tensor | None = None  # whose gradient it is, unless it is an op's
-    missing = 0  # of a leaf: parts that have not arrived
+    Add, for one, hands the same dy to both of its inputs; and a hook may have kept what it was shown.
+    """
+    return arrays[i].base is None and sys.getrefcount(arrays[i]) <= ONLY_THE_LIST
 
-    @property
-    def owns_total(self) -> bool:
-        """May `total` be written to? Not where somebody else holds the array too, a view of it, or one it is a view of.
 
-        Add, for one, hands the same dy to both of its inputs; a hook may have kept what it was shown.
-        """
-        return self.total.base is None and sys.getrefcount(self.total) <= ONLY_THE_SLOT
-
-    def take(self, parts: list, i: int) -> None:
-        """Take parts[i] out of the list and add it, in place if one of the two arrays is this slot's own."""
-        if self.total is None or not self.owns_total:
-            self.total, parts[i] = parts[i], self.total
-        if parts[i] is not None:
-            if self.owns_total:
-                self.total += parts[i]
-            else:
-                total = self.total + parts[i]  # a scalar of NumPy's where both have no dims
-                self.total = total if is_array(total) else namespace(self.total).asarray(total)
-            parts[i] = None
+def _add_part(totals: list, nr: int, parts: list, i: int) -> None:
+    """Add parts[i], which leaves its list, to totals[nr]: in place where one of the two arrays is ours."""
+    if totals[nr] is None:
+        totals[nr] = parts[i]
+    elif _is_ours(totals, nr):
+        totals[nr] += parts[i]
+    elif _is_ours(parts, i):
+        parts[i] += totals[nr]
+        totals[nr] = parts[i]
+    else:
+        total = totals[nr] + parts[i]  # of two arrays without dims it is a scalar of NumPy's
+        totals[nr] = total if is_array(total) else namespace(parts[i]).asarray(total)
+    parts[i] = None
 
 
 def run_backward(
@@ -101,42 +95,39 @@ def run_backward(
 
 def _run_backward(roots, gradients, retain_graph, capture, leaf_hooks):
     start = [edge(root) for root in roots]
-    ops, _, pending = reachable(start)
+    ops, missing, pending = reachable(start)
     wanted = {}  # (id of source, output number) -> gradient
     for x in capture:
         source, nr, _, _ = edge(x)
         wanted[id(source), nr] = None
 
     def hand_on(targets, grads: list) -> None:
-        """Give each target its gradient; a leaf that misses no more is done, so its buffer is free for others."""
+        """Give each target its gradient; a leaf that misses no more is done, so its array is free for others."""
         whole = []
         for i, target in enumerate(targets):
             if target is None:
                 continue
             source, nr, _, _ = target
-            slot = pending[source][nr]
-            slot.take(grads, i)
-            if slot.leaf is not None:
-                slot.missing -= 1
-                if slot.missing == 0:
-                    whole.append(slot)
-        for slot in whole:
-            leaf = slot.leaf
+            _add_part(pending[source], nr, grads, i)
+            if source in missing:
+                missing[source] -= 1
+                if missing[source] == 0:
+                    whole.append(source)
+        for leaf in whole:
+            total = pending.pop(leaf)
             if leaf._hooks and leaf_hooks:
                 for hook in leaf._hooks:
-                    _run_hook(hook, slot)
+                    _run_hook(hook, total, 0)
             if not capture:
-                _accumulate(leaf, slot)
+                _accumulate(leaf, total, 0)
             elif (id(leaf), 0) in wanted:
-                wanted[id(leaf), 0] = slot.total
-            slot.total = None
+                wanted[id(leaf), 0] = total[0]
 
     hand_on(start, list(gradients))
     for op in ops:
-        slots = pending.pop(op)
-        if len(slots) > 1 or op.hooks or op.retained:
-            _complete(op, slots)
-        dys = [slot.total for slot in slots]
+        dys = pending.pop(op)
+        if len(dys) > 1 or op.hooks or op.retained:
+            _complete(op, dys)
         if wanted:
             for nr, dy in enumerate(dys):
                 if (id(op), nr) in wanted:
@@ -151,18 +142,18 @@ def _run_backward(roots, gradients, retain_graph, capture, leaf_hooks):
     return [wanted[id(source), nr] for source, nr, _, _ in map(edge, capture)]
 
 
-def reachable(start) -> tuple[list[Op], list[Tensor], dict[Op | Tensor, list[_Pending]]]:
-    """All ops behind `start`, newest first (a topological order), all leaves, and for each one _Pending per output."""
-    ops, leaves = [], []
-    pending: dict[Op | Tensor, list[_Pending]] = {}
+def reachable(start) -> tuple[list[Op], dict[Tensor, int], dict[Op | Tensor, list]]:
+    """What lies behind `start`: all ops, newest first (a topological order); and all leaves, each with the number of
+    gradients that it will get. And for every one a list with the gradient of each output, None to begin with.
+    """
+    ops: list[Op] = []
+    leaves: dict[Tensor, int] = {}
+    pending: dict[Op | Tensor, list] = {}
     sources = [e[0] for e in start]
     for source in sources:  # which grows meanwhile
         if isinstance(source, Tensor):
-            if source not in pending:
-                slot = _Pending()
-                slot.leaf, pending[source] = source, [slot]
-                leaves.append(source)
-            pending[source][0].missing += 1
+            leaves[source] = leaves.get(source, 0) + 1
+            pending[source] = [None]
             continue
         if source in pending:
             continue
@@ -171,26 +162,25 @@ def reachable(start) -> tuple[list[Op], list[Tensor], dict[Op | Tensor, list[_Pe
                 f"backward a second time through {source.name}: its saved values were freed by the first. "
                 f"Pass retain_graph=True to the first backward, or compute the forward again."
             )
-        pending[source] = [_Pending() for _ in source.outputs]
+        pending[source] = [None] * len(source.outputs)
         ops.append(source)
         sources += [e[0] for e in source.edges if e is not None]
     ops.sort(key=operator.attrgetter("number"), reverse=True)
     return ops, leaves, pending
 
 
-def _complete(op: Op, slots: list[_Pending]) -> None:
+def _complete(op: Op, dys: list) -> None:
     """Zeros for each floating output that nobody used; then the hooks of all, and the gradients that were asked for."""
-    for nr, slot in enumerate(slots):
-        shape, dtype = op.outputs[nr]
-        if slot.total is None and dtype.kind == "f":
-            slot.total = namespace(*[s.total for s in slots]).zeros(shape, dtype)
+    for nr, (shape, dtype) in enumerate(op.outputs):
+        if dys[nr] is None and dtype.kind == "f":
+            dys[nr] = namespace(*dys).zeros(shape, dtype)
         if op.hooks:
             for hook in op.hooks.get(nr, ()):
-                _run_hook(hook, slot)
+                _run_hook(hook, dys, nr)
         if op.retained and nr in op.retained:
             kept = op.retained[nr]()
             if kept is not None:
-                _accumulate(kept, slot)
+                _accumulate(kept, dys, nr)
 
 
 def _input_gradients(op: Op, dys: list) -> list:
@@ -240,21 +230,21 @@ def broadcast_axes(shape: tuple[int, ...], original: tuple[int, ...]) -> tuple[i
     return tuple(i for i in range(len(shape)) if i < extra or (original[i - extra] == 1 and shape[i] != 1))
 
 
-def _run_hook(hook, slot: _Pending) -> None:
-    replacement = hook(wrap(slot.total))
+def _run_hook(hook, totals: list, nr: int) -> None:
+    replacement = hook(wrap(totals[nr]))
     if replacement is not None:
-        if replacement.shape != slot.total.shape:
-            raise RuntimeError(f"a hook returned a gradient of shape {replacement.shape}, expected {slot.total.shape}")
-        slot.total = replacement.array
+        if replacement.shape != totals[nr].shape:
+            raise RuntimeError(f"a hook returned a gradient of shape {replacement.shape}, expected {totals[nr].shape}")
+        totals[nr] = replacement.array
 
 
-def _accumulate(x: Tensor, slot: _Pending) -> None:
-    """x.grad += gradient; the array becomes x's own, so a copy where the slot does not own it."""
+def _accumulate(x: Tensor, totals: list, nr: int) -> None:
+    """x.grad += totals[nr]; the array becomes x's own, so a copy where it is not ours."""
     if x.grad is not None:
-        x.grad.array += slot.total
+        x.grad.array += totals[nr]
         x.grad.mark_written()
-        return
-    x.grad = wrap(slot.total if slot.owns_total else slot.total.copy())
+    else:
+        x.grad = wrap(totals[nr] if _is_ours(totals, nr) else totals[nr].copy())
 
 
 def backward(y: Tensor, gradient: Tensor | None = None, retain_graph: bool = False, create_graph: bool = False) -> None:

@@ -102,8 +102,8 @@ def scaled_dot_product_attention(
         raise RuntimeError(f"{name}: pass attn_mask or is_causal=True, not both")
     if not 0 <= dropout_p <= 1:
         raise ValueError(f"{name}: dropout_p is a probability, from 0 to 1, got {dropout_p}")
-    query, key, value = in_low_precision(query, key, value)
-    _check(name, *[require_tensor(name, x).array for x in (query, key, value)])
+    query, key, value = in_low_precision(*[require_tensor(name, x) for x in (query, key, value)])
+    _check(name, query.array, key.array, value.array)
     if enable_gqa:
         key, value = _repeat_heads(name, query, key), _repeat_heads(name, query, value)
     q, k, v = query.array, key.array, value.array
@@ -131,7 +131,7 @@ def _check(name: str, q, k, v) -> None:
         raise RuntimeError(
             f"{name}: query is {q.dtype}, key {k.dtype}, value {v.dtype}: bring them to one dtype with .to()"
         )
-    if q.ndim == k.ndim:
+    if q.ndim == k.ndim and not q.shape[:-3] == k.shape[:-3] == v.shape[:-3]:
         broadcast_shape(f"{name} (batch dims)", q.shape[:-3], k.shape[:-3], v.shape[:-3])
 
 

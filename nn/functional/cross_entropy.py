@@ -137,6 +137,8 @@ def _as_rows(name: str, x: Tensor, target: Tensor, classes: int) -> tuple[Tensor
             f"{name}: input {shape_text(x.shape)} and target {shape_text(target.shape)} do not fit: with classes in "
             f"{'dim 1' if x.ndim > 1 else 'dim 0'} of the input, the target must have the shape {shape_text(shape)}"
         )
+    if x.ndim == 2:  # as nearly always
+        return x, target, shape
     if x.ndim > 2:
         x = x.movedim(1, -1)  # (N, d1, …, C)
     return x.reshape(target.numel(), classes), target.reshape(-1), shape

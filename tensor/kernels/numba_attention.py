@@ -28,7 +28,7 @@ def attention(q, k, v, scale: float, causal: bool, dropout_p: float = 0.0, seed:
     y = heads_side_by_side(np, (*q.shape[:3], v.shape[3]), q.dtype)
     log_sum = np.empty(q.shape[:3], q.dtype)
     arrays = (*map(_with_dense_rows, (q, k, v)), y, log_sum)
-    settings = _settings(q, scale, causal, dropout_p, seed)
+    settings = _settings(q.dtype, scale, causal, dropout_p, seed)
     _compile(_attention, q.dtype, 4)
     _attention(*_share(q, k), *arrays, *settings)
     return y, log_sum
@@ -39,7 +39,7 @@ def attention_backward(dy, q, k, v, y, log_sum, scale: float, causal: bool, drop
     dq, dk, dv = empty_gradients(np, q, k, v)
     arrays = (*map(_with_dense_rows, (dy, q, k, v, y)), dq, dk, dv, log_sum)
     _compile(_attention_backward, q.dtype, 8)
-    settings = _settings(q, scale, causal, dropout_p, seed)
+    settings = _settings(q.dtype, scale, causal, dropout_p, seed)
     _attention_backward(*_share(q, k), *arrays, *settings)
     return dq, dk, dv
 
@@ -56,8 +56,10 @@ def _with_dense_rows(x):
     return x if x.strides[-1] == x.itemsize or x.shape[-1] == 1 else np.ascontiguousarray(x)
 
 
-def _settings(q, scale: float, causal: bool, p: float, seed: int) -> tuple:
-    f = q.dtype.type
+@functools.lru_cache
+def _settings(dtype, scale: float, causal: bool, p: float, seed: int) -> tuple:
+    """The last arguments of the loops, each of the type that they were compiled for."""
+    f = dtype.type
     low, high = words(seed)
     return f(scale), causal, np.uint32(threshold(p)), f(1 / (1 - p)), np.uint32(low), np.uint32(high)
 

@@ -69,8 +69,7 @@ class Permute(Op):
         return x.transpose(dims)
 
     def backward(self, dy):
-        inverse = sorted(range(len(self.dims)), key=self.dims.__getitem__)
-        return dy.transpose(inverse)
+        return dy.transpose([self.dims.index(d) for d in range(dy.ndim)])
 
 
 class Expand(Op):

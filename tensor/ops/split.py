@@ -49,12 +49,13 @@ def _already_joined(parts: Sequence, dim: int):
     owner = memory_owner(first)
     if not isinstance(owner, np.ndarray) or owner is first or not owner.flags.c_contiguous:
         return None
-    place = start = _address(first)
-    for part in parts:
+    start, length = _address(first), first.shape[dim]
+    for part in parts[1:]:
+        place = start + length * first.strides[dim]
         if memory_owner(part) is not owner or part.strides != first.strides or _address(part) != place:
             return None
-        place += part.shape[dim] * part.strides[dim]
-    shape = (*first.shape[:dim], sum(part.shape[dim] for part in parts), *first.shape[dim + 1 :])
+        length += part.shape[dim]
+    shape = (*first.shape[:dim], length, *first.shape[dim + 1 :])
     return np.ndarray(shape, first.dtype, buffer=owner, offset=start - _address(owner), strides=first.strides)
 
 

@@ -34,7 +34,7 @@ READ = [
     Read(
         "tinygrad_gpt/model.py", "Block.forward", "two residual additions: every block of a GPT is this exercise twice"
     ),
-    Read("tensor/autograd.py", "_Pending", "where the engine adds up what arrives on several ways"),
+    Read("tensor/autograd.py", "_add_part", "where the engine adds up what arrives on several ways"),
 ]
 MISTAKES = [
     Mistake("dy + dz @ w1.T", "dz @ w1.T", "dx lacks the direct way: x itself is a term of y."),
