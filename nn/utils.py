@@ -1,10 +1,11 @@
-"""Helpers on parameters: clipping gradients, and all parameters as one vector."""
+"""Helpers on parameters: the norm of their gradients and clipping, and all parameters as one vector."""
 
 from __future__ import annotations
 
 import functools
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +17,54 @@ from tensor.kernels.clip import scale_all, sum_of_squares
 from tensor.tensor import wrap
 
 
-def _gradients(parameters: Tensor | Iterable[Tensor]) -> list:
-    listed = [parameters] if isinstance(parameters, Tensor) else list(parameters)
-    return [p.grad for p in listed if p.grad is not None]
+def _listed(tensors: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    return [tensors] if isinstance(tensors, Tensor) else list(tensors)
+
+
+def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    return [p.grad for p in _listed(parameters) if p.grad is not None]
+
+
+def get_total_norm(
+    tensors: Tensor | Iterable[Tensor], norm_type: float = 2.0, error_if_nonfinite: bool = False
+) -> Tensor:
+    """The norm () of one long vector of all `tensors`: (Σ |x|^norm_type)^(1/norm_type), or the largest |x| for inf.
+
+    With `error_if_nonfinite` a norm that is inf or NaN raises a RuntimeError; on a GPU, to see that is to wait for it.
+    """
+    arrays = [t.array for t in _listed(tensors)]
+    if not arrays:
+        return tensor.tensor(0.0)
+    norm = _norm(arrays, float(norm_type))
+    if error_if_nonfinite and not math.isfinite(norm):
+        raise RuntimeError(f"get_total_norm: the norm of the gradients is {norm}: one of them holds inf or NaN")
+    with np.errstate(over="ignore"):  # in float16 a norm above 65504 is inf
+        return wrap(namespace(*arrays).asarray(norm, np.result_type(*{a.dtype for a in arrays})))
+
+
+def clip_factor(total_norm: Tensor | float, max_norm: float):
+    """min(1, max_norm / (total_norm + 1e-6)), which brings gradients of that norm down to max_norm; NaN for a NaN.
+
+    It is for `Optimizer.step(grad_factor=…)`: a number, but of a norm on a GPU an array () there, without waiting.
+    """
+    norm: Any = total_norm.array if isinstance(total_norm, Tensor) else total_norm
+    if namespace(norm) is not np:
+        return namespace(norm).minimum(max_norm / (norm.astype(np.float64) + 1e-6), 1)
+    factor = max_norm / (float(norm) + 1e-6)
+    return 1.0 if factor >= 1 else factor
+
+
+def clip_grads_with_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float, total_norm: Tensor | float) -> None:
+    """Multiply all gradients by `clip_factor(total_norm, max_norm)`, in place.
+
+    A training step saves this pass over memory: `optimizer.step(grad_factor=clip_factor(total_norm, max_norm))`.
+    """
+    gradients = _gradients(parameters)
+    factor = clip_factor(total_norm, max_norm)
+    if gradients and not (isinstance(factor, float) and factor == 1):  # to look at one on a GPU is to wait for it
+        scale_all([g.array for g in gradients], factor)
+        for g in gradients:
+            g.mark_written()
 
 
 def clip_grad_norm_(
@@ -26,34 +72,12 @@ def clip_grad_norm_(
 ) -> Tensor:
     """Scale all gradients by one factor so that their common norm is at most max_norm; returns the norm before.
 
-    The norm is that of one long vector of all gradients: (Σ |g|^norm_type)^(1/norm_type), or the largest |g| for inf.
     As in PyTorch the factor is max_norm / (norm + 1e-6). A norm that is inf or NaN raises only where asked to.
     """
-    gradients = _gradients(parameters)
-    if not gradients:
-        return tensor.tensor(0.0)
-    xp = namespace(gradients[0].array)
-    norm = _norm([g.array for g in gradients], float(norm_type))
-    if xp is not np and not error_if_nonfinite:
-        return _clip_without_waiting(gradients, norm, max_norm)
-    if error_if_nonfinite and not math.isfinite(norm):
-        raise RuntimeError(f"clip_grad_norm_: the norm of the gradients is {norm}: a gradient holds inf or NaN")
-    factor = float(max_norm / (norm + 1e-6))  # a number of Python's is multiplied in the gradient's own precision
-    if not factor >= 1:
-        _scale(gradients, factor)
-    return wrap(xp.asarray(norm, gradients[0].dtype))
-
-
-def _clip_without_waiting(gradients: list[Tensor], norm, max_norm: float) -> Tensor:
-    """On a GPU the factor stays there, and multiplies also where it is 1: to look at it would be to wait for it."""
-    _scale(gradients, namespace(norm).minimum(max_norm / (norm + 1e-6), 1))
-    return wrap(norm.astype(gradients[0].dtype))
-
-
-def _scale(gradients: list[Tensor], factor) -> None:
-    scale_all([g.array for g in gradients], factor)
-    for g in gradients:
-        g.mark_written()
+    parameters = _listed(parameters)
+    total_norm = get_total_norm(_gradients(parameters), norm_type, error_if_nonfinite)
+    clip_grads_with_norm_(parameters, max_norm, total_norm)
+    return total_norm
 
 
 def _norm(arrays: list, p: float):

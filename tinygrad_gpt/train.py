@@ -167,6 +167,7 @@ def learning_rate(config: TrainConfig, iteration: int) -> float:
 def take_step(run: Run, lr: float) -> tuple[Tensor | None, Tensor | float]:
     """One update of the weights; returns the loss of this process's batches, None without any, and the gradient's norm.
 
+    The update is that of gradients clipped to `grad_clip`; in `.grad` they stay as they were (see `clip_factor`).
     Every process draws all batches and the seeds of their dropout, and trains on its own share of them. So the step is
     that of one process, but for the order in which gradients are added.
     """
@@ -186,11 +187,11 @@ def take_step(run: Run, lr: float) -> tuple[Tensor | None, Tensor | float]:
                 loss = batch_loss(model, x, y) / batches
             run.scaler.scale(loss).backward()  # adds to the gradients of the batches before
         total = loss.detach() if total is None else total + loss.detach()
-    with record_function("clip_grad_norm_"):
+    with record_function("get_total_norm"):
         run.scaler.unscale_(optimizer)
-        norm = _clip(run, config.grad_clip or math.inf)
+        norm = _gradient_norm(run)
     with record_function("optimizer.step"):
-        run.scaler.step(optimizer)
+        run.scaler.step(optimizer, grad_factor=clip_factor(config, norm))
     if config.mixed_precision:
         _update_scale(run)
     return total, norm
@@ -225,12 +226,17 @@ def _update_scale(run: Run) -> None:
         )
 
 
-def _clip(run: Run, max_norm: float) -> Tensor | float:
-    """Clip the gradient of all batches; returns its norm before."""
+def _gradient_norm(run: Run) -> Tensor | float:
+    """The norm of the gradient of all batches."""
     if isinstance(run.optimizer, ShardedAdamW):
         run.optimizer.reduce_gradients()
-        return run.optimizer.clip_grad_norm_(max_norm)
-    return nn.utils.clip_grad_norm_(run.model.parameters(), max_norm)
+        return run.optimizer.get_total_norm()
+    return nn.utils.get_total_norm(p.grad for p in run.model.parameters() if p.grad is not None)
+
+
+def clip_factor(config: TrainConfig, norm: Tensor | float):
+    """What a step multiplies a gradient of this norm by, so that its norm is at most `grad_clip`, if that is set."""
+    return nn.utils.clip_factor(norm, config.grad_clip or math.inf)
 
 
 def _require_finite(run: Run, what: str, value: float) -> None:

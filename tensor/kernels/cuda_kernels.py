@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from tensor.devices import cupy_module
+from tensor.devices import cupy_module, is_array
 from tensor.kernels import numpy_kernels
 from tensor.kernels.cuda_attention import attention as attention
 from tensor.kernels.cuda_attention import attention_backward as attention_backward
@@ -238,12 +238,19 @@ def embedding_backward(dy, idx, num_embeddings: int):
 ADAM_MACROS = table_macros(5)
 
 
-def adam_step(parameters, *, lr, beta1, beta2, eps, decay, l2, step) -> None:
-    """One step of Adam or AdamW, in place, for a list of (p, g, m, v, v_max); see numpy_kernels."""
-    dtype = parameters[0][0].dtype
+def adam_step(parameters, *, lr, beta1, beta2, eps, decay, l2, step, factor=1.0) -> None:
+    """One step of Adam or AdamW, in place, for a list of (p, g, m, v, v_max); see numpy_kernels.
+
+    The kernel reads `factor` from the GPU's memory: nobody here has to wait until it is known.
+    """
+    dtype, xp = parameters[0][0].dtype, cupy_module()
     f = accum(dtype).type
+    if is_array(factor):
+        factor = xp.asarray(factor, f)
+    else:
+        factor = NULL if factor == 1 else xp.full((), factor, f)
     settings = [f(lr / (1 - beta1**step)), f(beta1), f(1 - beta1), f(beta2), f(1 - beta2), f(eps)]
     settings += [f(1 - lr * decay), f(l2), f(1 / math.sqrt(1 - beta2**step))]
     adam = kernel("adam:adam", dtype.char, **ADAM_MACROS)
     for table, blocks in tables(parameters):
-        adam((blocks,), (THREADS,), (table, *settings))
+        adam((blocks,), (THREADS,), (table, factor, *settings))

@@ -25,10 +25,11 @@ def product(a, b):
     return a @ b
 
 
-def adam_step(parameters, *, lr, beta1, beta2, eps, decay, l2, step) -> None:
+def adam_step(parameters, *, lr, beta1, beta2, eps, decay, l2, step, factor=1.0) -> None:
     """One step of Adam or AdamW, in place, for a list of (p, g, m, v, v_max); see numpy_kernels."""
     exact = [tuple(_in(FULL, a) for a in arrays) for arrays in parameters]
-    _kernel("adam_step")(exact, lr=lr, beta1=beta1, beta2=beta2, eps=eps, decay=decay, l2=l2, step=step)
+    settings = {"lr": lr, "beta1": beta1, "beta2": beta2, "eps": eps, "decay": decay, "l2": l2, "step": step}
+    _kernel("adam_step")(exact, **settings, factor=factor)
     for arrays, results in zip(parameters, exact, strict=True):
         for a, result in zip(arrays, results, strict=True):
             if a is not None:

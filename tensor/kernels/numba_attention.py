@@ -14,8 +14,9 @@ import numba
 import numpy as np
 
 from tensor.kernels.numba_loops import dot, exp, random_bits
+from tensor.kernels.numba_memory import borrow
 from tensor.kernels.numba_threads import SharedLoop, compiled
-from tensor.kernels.numba_tile import TALL, WIDE, borrow, row_max, tile_product
+from tensor.kernels.numba_tile import TALL, WIDE, row_max, tile_product
 from tensor.kernels.numpy_attention import empty_gradients, heads_side_by_side
 from tensor.kernels.random_bits import threshold, words
 

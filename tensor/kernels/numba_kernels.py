@@ -8,6 +8,7 @@ Attention has a file of its own, numba_attention.
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -204,10 +205,16 @@ def embedding_backward(dy, idx, num_embeddings: int):
 # ---------------------------------------------------------------------- Adam
 
 
-def adam_step(parameters, *, lr, beta1, beta2, eps, decay, l2, step) -> None:
-    """One step of Adam or AdamW, in place, for a list of (p, g, m, v, v_max); see numpy_kernels."""
+def adam_step(parameters, *, lr, beta1, beta2, eps, decay, l2, step, factor=1.0) -> None:
+    """One step of Adam or AdamW, in place, for a list of (p, g, m, v, v_max); see numpy_kernels.
+
+    All parameters are one range for one call of the loop, which gets the ids of their arrays (n, 5), as a call for
+    each parameter would take longer than the work on most of them.
+    """
     f = parameters[0][0].dtype.type
     settings = [f(lr / (1 - beta1**step)), f(beta1), f(1 - beta1), f(beta2), f(1 - beta2), f(eps)]
-    settings += [f(1 - lr * decay), f(l2), f(1 / math.sqrt(1 - beta2**step))]
-    for p, g, m, v, v_max in parameters:
-        loops.adam(p.size, p.size, p, g, m, v, v if v_max is None else v_max, *settings, v_max is not None)
+    settings += [f(1 - lr * decay), f(l2), f(1 / math.sqrt(1 - beta2**step)), f(factor)]
+    ids = np.fromiter(map(id, itertools.chain.from_iterable(parameters)), np.int64).reshape(-1, 5)
+    sizes = np.array([arrays[0].size for arrays in parameters])
+    total = int(sizes.sum())
+    loops.adam(total, total, ids, sizes, *settings, parameters[0][4] is not None)

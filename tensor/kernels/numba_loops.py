@@ -15,6 +15,7 @@ from numba.core import event
 from numba.extending import overload
 
 from tensor.kernels.erfcx import ERFCX_SCALE, erfcx_polynomial
+from tensor.kernels.numba_memory import borrow_by_id
 from tensor.kernels.numba_threads import SharedLoop, compiled
 from tensor.kernels.numpy_kernels import TANH_CUBIC, TANH_SCALE
 from tensor.kernels.random_bits import FIRST, SECOND, SPREAD
@@ -361,13 +362,20 @@ def add_rows(dy, idx, dweight, start, stop):
 
 
 @SharedLoop
-def adam(p, g, m, v, v_max, rate, beta1, rest1, beta2, rest2, eps, shrink, l2, root_correction, amsgrad, start, stop):
-    p, g, m, v, v_max = p[start:stop], g[start:stop], m[start:stop], v[start:stop], v_max[start:stop]
-    for i in range(p.size):
-        gradient = g[i] + l2 * p[i]
-        m[i] = beta1 * m[i] + rest1 * gradient
-        v[i] = beta2 * v[i] + rest2 * gradient * gradient
-        if amsgrad:
-            v_max[i] = max(v_max[i], v[i])
-        denominator = math.sqrt(v_max[i] if amsgrad else v[i]) * root_correction + eps
-        p[i] = shrink * p[i] - rate * m[i] / denominator
+def adam(ids, sizes, rate, beta1, rest1, beta2, rest2, eps, shrink, l2, root_correction, factor, amsgrad, start, stop):
+    """Row n of ids (N, 5) names p, g, m, v and v_max of a parameter of sizes[n] elements; all stand end to end."""
+    for n in range(len(sizes)):
+        first, last = max(start, 0), min(stop, sizes[n])
+        if first < last:
+            p, g = borrow_by_id(ids[n, 0], first, last, rate), borrow_by_id(ids[n, 1], first, last, rate)
+            m, v = borrow_by_id(ids[n, 2], first, last, rate), borrow_by_id(ids[n, 3], first, last, rate)
+            v_max = borrow_by_id(ids[n, 4], first, last, rate) if amsgrad else v
+            for i in range(p.size):
+                gradient = factor * g[i] + l2 * p[i]
+                m[i] = beta1 * m[i] + rest1 * gradient
+                v[i] = beta2 * v[i] + rest2 * gradient * gradient
+                if amsgrad:
+                    v_max[i] = max(v_max[i], v[i])
+                denominator = math.sqrt(v_max[i] if amsgrad else v[i]) * root_correction + eps
+                p[i] = shrink * p[i] - rate * m[i] / denominator
+        start, stop = start - sizes[n], stop - sizes[n]

@@ -14,7 +14,6 @@ import functools
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
-from numba.np.arrayobj import populate_array
 
 TALL, WIDE = 6, 16  # of a tile
 LANES = 8  # numbers in a vector: a 256-bit register of float32; the compiler splits what is larger than a register
@@ -130,26 +129,3 @@ def row_max(_, p, i, stop):
         return functools.reduce(larger, [builder.extract_element(best, ir.IntType(32)(n)) for n in range(LANES)])
 
     return p.dtype(p, types.intp, types.intp), build
-
-
-@intrinsic
-def borrow(_, x, index, shape):
-    """Memory of x, from the element at `index` on, as an array of `shape` without gaps, to be used while x is there.
-
-    A slice would count as one more reference to x, and two calls that count cost as much as the work on a short row.
-    """
-
-    def build(context, builder, signature, arguments):
-        kind = signature.args[0]
-        x = context.make_array(kind)(context, builder, arguments[0])
-        place = cgutils.get_item_pointer(context, builder, kind, x, cgutils.unpack_tuple(builder, arguments[1]))
-        lengths = cgutils.unpack_tuple(builder, arguments[2])
-        strides = [ir.Constant(lengths[0].type, kind.dtype.bitwidth // 8)]
-        for length in lengths[:0:-1]:
-            strides.insert(0, builder.mul(strides[0], length))
-        part = context.make_array(signature.return_type)(context, builder)
-        populate_array(part, place, shape=lengths, strides=strides, itemsize=strides[-1], meminfo=None)
-        return part._getvalue()
-
-    words = [types.UniTuple(types.intp, len(numbers)) for numbers in (index, shape)]
-    return types.Array(x.dtype, len(shape), "C")(x, *words), build

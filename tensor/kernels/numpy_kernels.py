@@ -281,36 +281,45 @@ def embedding_backward(dy, idx, num_embeddings: int):
 MANY = 8  # how often parameters must hold what is worth a thread, since most of them are small: each call is short
 
 
-def adam_step(parameters, *, lr, beta1, beta2, eps, decay, l2, step) -> None:
-    """One step of Adam or AdamW, in place, for a list of parameters: of each (p, g, m, v, v_max), flat arrays.
+def adam_step(parameters, *, lr, beta1, beta2, eps, decay, l2, step, factor=1.0) -> None:
+    """One step of Adam or AdamW, in place, for a list of parameters: of each (p, g, m, v, v_max), arrays without gaps.
 
     These are the parameter, its gradient, its moments, and None but for AMSGrad. See `nn.optim.Adam` for the formula;
-    `decay` is decoupled (p shrinks), `l2` is added to the gradient. Works tile by tile in a scratch buffer. With
-    r = √(1 − β₂^step) the last line of the formula, p ← p − rate m / (√v / r + eps), needs one pass less as
+    `decay` is decoupled (p shrinks), `l2` is added to the gradient. A gradient counts `factor` times what it holds, and
+    stays as it is; `factor` is a number, or for arrays on a GPU an array () there too.
 
-        p ← p − rate r · m / (√v + r eps).
+    Works tile by tile in a scratch buffer. With r = √(1 − β₂^step) the last line of the formula,
+    p ← p − rate m / (√v / r + eps), needs one pass less as
+
+        p ← p − rate r · m / (√v + r eps),
+
+    and the factor costs none as m ← β₁ m + (1 − β₁) factor · g and v ← β₂ v + (√(1 − β₂) factor · g)². What is squared
+    there has the factor in it already: g² alone would overflow where a huge g is clipped to nothing.
     """
     first = parameters[0][0]
     xp = namespace(first)
+    flat = [[None if a is None else a.reshape(-1) for a in arrays] for arrays in parameters]
     root = math.sqrt(1 - beta2**step)
     rate, shrink = root * lr / (1 - beta1**step), 1 - lr * decay
+    gain, root_gain = 1 - beta1, math.sqrt(1 - beta2)
+    if not l2:
+        gain, root_gain = gain * factor, root_gain * factor
 
     def part(start: int, stop: int) -> None:
         scratch = xp.empty(min(stop - start, TILE) if xp is np else stop - start, first.dtype)
-        for arrays in pieces(parameters, start, stop):
+        for arrays in pieces(flat, start, stop):
             for tile in tiles(first, 0, arrays[0].size, TILE):
                 p, g, m, v = [a[tile] for a in arrays[:4]]
                 a = scratch[: p.size]
                 if l2:
-                    g = g + l2 * p
+                    g = factor * g + l2 * p
                 if decay:
                     p *= shrink
                 m *= beta1
-                m += xp.multiply(g, 1 - beta1, out=a)
-                xp.multiply(g, g, out=a)
-                a *= 1 - beta2
+                m += xp.multiply(g, gain, out=a)
+                xp.multiply(g, root_gain, out=a)
                 v *= beta2
-                v += a
+                v += xp.multiply(a, a, out=a)
                 if arrays[4] is not None:
                     v = xp.maximum(arrays[4][tile], v, out=arrays[4][tile])
                 xp.sqrt(v, out=a)

@@ -143,6 +143,19 @@ class TestAdam:
             for x, y in zip(a[:4], b[:4], strict=True):
                 np.testing.assert_allclose(x, y, rtol=2e-5, atol=1e-6)
 
+    @pytest.mark.parametrize("module", [cuda_kernels, numpy_kernels])
+    @pytest.mark.parametrize("l2", [0.0, 0.3])
+    @pytest.mark.parametrize("letter", "efd")
+    def test_the_factor_may_lie_on_the_gpu(self, letter, l2, module):
+        settings = {"lr": 0.1, "beta1": 0.9, "beta2": 0.99, "eps": 1e-3, "decay": 0.1, "l2": l2, "step": 1}
+        before = [a.astype(letter) for a in draw(4, 5000) ** 2]
+        expected, parameters = ([where(a, copy=True) for a in before] for where in (np.array, cupy.array))
+        kernels(before[0]).adam_step([(*expected, None)], **settings, factor=0.3)
+        module.adam_step([(*parameters, None)], **settings, factor=cupy.asarray(0.3))
+        for x, y in zip(parameters, expected, strict=True):
+            assert x.dtype == letter
+            np.testing.assert_allclose(x.get(), y, rtol=2e-3 if letter == "e" else 2e-5, atol=1e-6)
+
 
 class TestClipping:
     def gradients(self):
@@ -168,9 +181,10 @@ class TestClipping:
         parameters = [nn.Parameter(tensor.ones(2, 3, device="cuda")) for _ in range(count)]
         for p in parameters:
             p.grad = tensor.ones(2, 3, device="cuda")
-        before = cudasim.launches()
+        before, copies = cudasim.launches(), cudasim.copies()
         norm = nn.utils.clip_grad_norm_(parameters, 1.0)
         assert cudasim.launches() - before <= 12
+        assert cudasim.copies() == copies
         assert norm.item() == pytest.approx(math.sqrt(6 * count), rel=1e-6)
 
     def test_nothing_but_empty_gradients(self):

@@ -120,8 +120,8 @@ def step():
         _, loss = model(x, y)
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        norm = nn.utils.get_total_norm(p.grad for p in model.parameters())
+        optimizer.step(grad_factor=nn.utils.clip_factor(norm, 1.0))
         return loss.detach()
 
     run()  # makes what stays: gradients, moments

@@ -1,5 +1,7 @@
 """Optimizers against torch.optim: the same parameters after 20 steps, in float64, for all options."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -59,6 +61,48 @@ def test_twenty_steps(name, options, kernels):
     run(ours, getattr(optim, name)(ours, **options), 20)
     run(theirs, getattr(torch.optim, name)(theirs, **options), 20)
     assert_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(("name", "options"), CASES, ids=lambda v: str(v))
+def test_a_step_on_clipped_gradients(name, options, kernels):
+    """One pass over memory, and the gradients stay as they were."""
+    ours, theirs = start()
+    a, b = getattr(optim, name)(ours, **options), getattr(torch.optim, name)(theirs, **options)
+    for _ in range(5):
+        for parameters, optimizer in ((ours, a), (theirs, b)):
+            optimizer.zero_grad()
+            loss(parameters).backward()
+        before = [p.grad.clone() for p in ours]
+        norm = nn.utils.get_total_norm(p.grad for p in ours)
+        assert norm.item() > 0.5
+        a.step(grad_factor=nn.utils.clip_factor(norm, 0.5))
+        torch.nn.utils.clip_grad_norm_(theirs, 0.5)
+        b.step()
+        assert all((p.grad.array == g.array).all() for p, g in zip(ours, before, strict=True))
+    assert_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("factor", [0.25, np.float32(0.25), tensor.tensor(0.25)], ids=["number", "NumPy's", "Tensor"])
+def test_the_factor_works_for_an_optimizer_of_ones_own(factor):
+    class Descent(optim.Optimizer):
+        def update(self, p, g, state, group):
+            p.array -= group["lr"] * g
+
+    p = nn.Parameter(tensor.tensor([3.0, 5.0]))
+    optimizer = Descent([p], {"lr": 1.0, "weight_decay": 0.0})
+    p.sum().backward()
+    optimizer.step(grad_factor=factor.to(p.device) if isinstance(factor, tensor.Tensor) else factor)
+    assert p.tolist() == [2.75, 4.75]
+    assert p.grad.tolist() == [1, 1]
+    assert p.dtype == tensor.float32
+
+
+@pytest.mark.parametrize("name", ["SGD", "AdamW"])
+def test_an_infinite_gradient_is_nan_by_a_factor_of_0(name):
+    p = nn.Parameter(tensor.ones(3))
+    p.grad = tensor.tensor([1e30, math.inf, math.nan])
+    getattr(optim, name)([p], lr=0.1, weight_decay=0.0).step(grad_factor=0.0)
+    np.testing.assert_array_equal(p.numpy(force=True), [1, math.nan, math.nan])
 
 
 def groups(p):
@@ -158,6 +202,17 @@ def test_transposed_parameter_and_gradient():
             (p**3).sum().backward()
             optimizer.step()
     assert_equal([ours], [theirs])
+
+
+def test_a_parameter_that_changed_its_dtype_or_shape_is_noticed():
+    p = nn.Parameter(tensor.ones(2))
+    optimizer = optim.AdamW([p])
+    for replaced in (tensor.ones(2, dtype=tensor.float64), tensor.ones(3)):
+        p.data, p.grad = tensor.ones(2), tensor.ones(2)
+        optimizer.step()
+        p.data, p.grad = replaced, tensor.ones_like(replaced)
+        with pytest.raises(RuntimeError, match=r"AdamW: a parameter is float\d\d \(.,\) on .* make a new optimizer"):
+            optimizer.step()
 
 
 def test_closure():

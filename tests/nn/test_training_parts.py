@@ -165,10 +165,12 @@ class TestClipping:
     @pytest.mark.parametrize("max_norm", [0.5, 100.0, math.inf])
     def test_norm_against_torch(self, norm_type, max_norm):
         ours, theirs = self.both()
+        before = nn.utils.get_total_norm((p.grad for p in ours if p.grad is not None), norm_type)
         total = nn.utils.clip_grad_norm_(ours, max_norm, norm_type)
         expected = torch.nn.utils.clip_grad_norm_(theirs, max_norm, norm_type)
         assert total.item() == pytest.approx(expected.item(), rel=1e-12)
-        assert total.shape == ()
+        assert before.item() == total.item()
+        assert (total.shape, total.dtype) == ((), tensor.float64)
         for p, q in zip(ours[:2], theirs[:2], strict=True):
             np.testing.assert_allclose(p.grad.numpy(force=True), q.grad.numpy(force=True), rtol=1e-12)
 
@@ -185,10 +187,41 @@ class TestClipping:
         with pytest.raises(RuntimeError, match="the norm of the gradients is nan"):
             nn.utils.clip_grad_norm_(ours, 1.0, error_if_nonfinite=True)
         assert math.isnan(nn.utils.clip_grad_norm_(ours, 1.0).item())
+        assert ours[1].grad.isnan().all()  # as in PyTorch: who asks for no error sees that something is wrong
         finite, theirs = self.both()
         nn.utils.clip_grad_norm_(finite, 0.5, error_if_nonfinite=True)
         torch.nn.utils.clip_grad_norm_(theirs, 0.5)
         np.testing.assert_allclose(finite[0].grad.numpy(force=True), theirs[0].grad.numpy(force=True), rtol=1e-12)
+
+    @pytest.mark.parametrize(
+        ("norm", "max_norm", "factor"),
+        [
+            (4.0, 1.0, 1 / (4 + 1e-6)),
+            (0.5, 1.0, 1.0),
+            (0.0, 1.0, 1.0),
+            (4.0, math.inf, 1.0),
+            (math.inf, 1.0, 0.0),
+            (math.inf, math.inf, math.nan),
+            (math.nan, 1.0, math.nan),
+        ],
+    )
+    def test_factor(self, norm, max_norm, factor):
+        """A number's, and a Tensor's: of one on a GPU it stays there."""
+        for given in (norm, tensor.tensor(norm, dtype=tensor.float64)):
+            assert float(nn.utils.clip_factor(given, max_norm)) == pytest.approx(factor, rel=1e-12, nan_ok=True)
+
+    def test_the_norm_of_different_dtypes(self):
+        tensors = [tensor.full((3,), 2.0, dtype=dtype) for dtype in (tensor.float16, tensor.float32)]
+        norm = nn.utils.get_total_norm(tensors)
+        assert (norm.item(), norm.dtype) == (pytest.approx(math.sqrt(24)), tensor.float32)
+        assert nn.utils.get_total_norm(tensors[0]).dtype == tensor.float16
+
+    def test_with_the_norm_of_more_than_these(self):
+        """As where a process has only a part of the gradients."""
+        ours, _ = self.both()
+        before = ours[0].grad.clone()
+        nn.utils.clip_grads_with_norm_(ours[0], 1.0, 8.0)
+        np.testing.assert_allclose(ours[0].grad.numpy(force=True), before.numpy(force=True) / (8 + 1e-6), rtol=1e-12)
 
     def test_value_against_torch(self):
         ours, theirs = self.both()

@@ -348,22 +348,70 @@ def test_equals_the_definition(name, dtype, implementation):
 
 @pytest.mark.parametrize("dtype", RTOL)
 @pytest.mark.parametrize("amsgrad", [False, True])
-@pytest.mark.parametrize("sizes", [(5,), (70_001,), (3, 0, 40_000, 1, 150_000)])
-def test_adam_step(dtype, amsgrad, sizes, implementation):
-    settings = {"lr": 0.1, "beta1": 0.8, "beta2": 0.9, "eps": 1e-3, "decay": 0.2, "l2": 0.3, "step": 4}
-    before = [(draw(n), draw(n), draw(n), draw(n) ** 2, draw(n) ** 2 if amsgrad else None) for n in sizes]
+@pytest.mark.parametrize(("l2", "factor"), [(0.3, 1.0), (0.0, 0.37), (0.3, -0.37)])
+@pytest.mark.parametrize("shapes", [[(5,)], [(70_001,)], [(3,), (0, 4), (200, 200), (), (3, 50_000)]])
+def test_adam_step(dtype, amsgrad, shapes, l2, factor, implementation):
+    before = adam_arrays(shapes, amsgrad)
     parameters = [tuple(in_dtype(arrays, dtype)) for arrays in before]
-    implementation.adam_step(parameters, **settings)
-    for (p, g, m, v, v_max), ours in zip(before, parameters, strict=True):
-        gradient = g + 0.3 * p
-        m, v = 0.8 * m + 0.2 * gradient, 0.9 * v + 0.1 * gradient**2
-        v_max = np.maximum(v_max, v) if amsgrad else None
-        root = np.sqrt((v_max if amsgrad else v) / (1 - 0.9**4))
-        p = p * (1 - 0.1 * 0.2) - 0.1 * (m / (1 - 0.8**4)) / (root + 1e-3)
-        for a, expected in zip(ours, (p, g, m, v, v_max), strict=True):
+    implementation.adam_step(parameters, **ADAM, l2=l2, factor=factor)
+    for arrays, ours in zip(before, parameters, strict=True):
+        for a, expected in zip(ours, adam_step(*arrays, l2, factor), strict=True):
             if expected is not None:
                 assert a.dtype == dtype
                 np.testing.assert_allclose(a, expected, rtol=10 * RTOL[dtype], atol=RTOL[dtype])
+
+
+ADAM = {"lr": 0.1, "beta1": 0.8, "beta2": 0.9, "eps": 1e-3, "decay": 0.2, "step": 4}
+
+
+def adam_arrays(shapes, amsgrad):
+    """(p, g, m, v, v_max) of each shape, in float64."""
+    drawn = [[np.array(draw(*shape)) for _ in range(3)] for shape in shapes]
+    squares = [[np.array(draw(*shape) ** 2) for _ in range(2)] for shape in shapes]
+    return [(*pgm, v, v_max if amsgrad else None) for pgm, (v, v_max) in zip(drawn, squares, strict=True)]
+
+
+def adam_step(p, g, m, v, v_max, l2, factor):
+    """The definition, with the settings ADAM."""
+    gradient = factor * g + l2 * p
+    m, v = 0.8 * m + 0.2 * gradient, 0.9 * v + 0.1 * gradient**2
+    v_max = None if v_max is None else np.maximum(v_max, v)
+    root = np.sqrt((v if v_max is None else v_max) / (1 - 0.9**4))
+    p = p * (1 - 0.1 * 0.2) - 0.1 * (m / (1 - 0.8**4)) / (root + 1e-3)
+    return p, g, m, v, v_max
+
+
+@pytest.mark.parametrize("l2", [0.0, 0.3])
+def test_adam_steps_of_all_parameters_at_once_are_those_of_each(l2, implementation):
+    """To the last bit, wherever the flat range is cut."""
+    shapes = [(7,)] * 40 + [(100_003,), (0,), (1,)] + [(16, 33)] * 40
+    together = [tuple(in_dtype(arrays, "float32")) for arrays in adam_arrays(shapes, amsgrad=True)]
+    alone = [tuple(a.copy() for a in arrays) for arrays in together]
+    implementation.adam_step(together, **ADAM, l2=l2, factor=0.3)
+    for arrays in alone:
+        implementation.adam_step([arrays], **ADAM, l2=l2, factor=0.3)
+    for ours, expected in zip(together, alone, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(ours, expected, strict=True))
+
+
+@pytest.mark.parametrize("l2", [0.0, 0.3])
+@pytest.mark.parametrize(
+    ("factor", "gradient"),
+    [
+        (0.0, [3.0, 1e30, np.inf, np.nan]),  # finite ones count nothing, however large; an inf by 0 is NaN
+        (1e-30, [1e30, -1e30, 1e38, 1.0]),  # their squares would overflow
+        (1e25, [1e-25, 0.0, -3e-25, 1e-38]),  # and theirs underflow
+        (np.nan, [1.0, 0.0, np.inf, np.nan]),
+    ],
+)
+def test_adam_step_takes_the_factor_before_the_square(factor, gradient, l2, implementation):
+    g, one = np.array(gradient, "float32"), np.ones(4, "float32")
+    ours = [one.copy(), g.copy(), one.copy(), one.copy(), None]
+    with np.errstate(all="ignore"):  # as `Optimizer.step` does
+        implementation.adam_step([tuple(ours)], **ADAM, l2=l2, factor=factor)
+        expected = adam_step(*(a.astype("float64") for a in (one, g, one, one)), None, l2, factor)
+    for a, b in zip(ours[:4], expected[:4], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", RTOL)
@@ -427,6 +475,16 @@ class TestFloat16:
         for args in small_cases(name):
             results = assert_equals(self.half, name, args, dtype="float16")
             assert results[0].dtype == "float16"
+
+    def test_an_adam_step_is_computed_in_float32(self):
+        (before,) = adam_arrays([(6, 5)], amsgrad=True)
+        ours = [a.astype("float16") for a in before]
+        ours[1] *= 1000  # with a square that float16 does not hold
+        expected = adam_step(*(a.astype("float64") for a in ours), 0.0, 1e-3)
+        self.half.adam_step([tuple(ours)], **ADAM, l2=0.0, factor=1e-3)
+        for a, b in zip(ours, expected, strict=True):
+            assert a.dtype == "float16"
+            np.testing.assert_allclose(a, b, rtol=TOLERANCE["float16"], atol=1e-3)
 
     def test_what_backward_needs_of_a_row_is_kept_in_float32(self):
         x = draw(4, 50).astype("float16")

@@ -23,7 +23,7 @@ PATIENCE = 120.0  # seconds
 
 
 class RankStep(Task):
-    """A training step of one batch for each process: forward, backward, gradients summed, clipping, AdamW."""
+    """A training step of one batch for each process: forward, backward, gradients summed, AdamW on clipped ones."""
 
     def __init__(self, work: Work, world: World):
         super().__init__(work)
@@ -39,10 +39,10 @@ class RankStep(Task):
         (self.model(x, y)[1] / self.world.size).backward()
         if isinstance(optimizer, ShardedAdamW):
             optimizer.reduce_gradients()
-            optimizer.clip_grad_norm_(work.grad_clip or math.inf)
+            norm: tensor.Tensor | float = optimizer.get_total_norm()
         else:
-            nn.utils.clip_grad_norm_(self.model.parameters(), work.grad_clip or math.inf)
-        optimizer.step()
+            norm = nn.utils.get_total_norm(p.grad for p in self.model.parameters() if p.grad is not None)
+        optimizer.step(grad_factor=nn.utils.clip_factor(norm, work.grad_clip or math.inf))
 
     def messages(self) -> None:
         """The messages of a step, and nothing else."""

@@ -5,8 +5,8 @@ updates only those. A step of a model with n parameters:
 
     1. each process has the gradient g_r of its own batches                            n numbers
     2. reduce-scatter: process r gets its N-th of g = Σ g_r                            sends n (N − 1) / N
-    3. clip by the norm of all of g: √(Σ over processes of Σ g²)
-    4. AdamW on that N-th
+    3. the norm of all of g, for clipping: √(Σ over processes of Σ g²)
+    4. AdamW on that N-th, clipped
     5. all-gather: everybody gets all updated parameters                               sends n (N − 1) / N
 
 An all-reduce of the gradients, which an unsharded optimizer needs, is a reduce-scatter and an all-gather too: the
@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import nn
 from tensor import Tensor
 from tensor.devices import namespace
+from tensor.kernels.clip import sum_of_squares
 from tensor.tensor import wrap
 from tinygrad_gpt.distributed.world import World
 
@@ -114,18 +115,13 @@ class ShardedAdamW(nn.optim.AdamW):
         for arrived in arrivals:
             self.world.finish(arrived)
 
-    def clip_grad_norm_(self, max_norm: float) -> float:
-        """As `nn.utils.clip_grad_norm_`, for the whole gradient, of which each process has a share."""
-        norm = math.sqrt(self.world.sum([sum(float(_dot(bucket.own)) for bucket in self.buckets)])[0])
-        factor = max_norm / (norm + 1e-6)
-        if not factor >= 1:
-            for bucket in self.buckets:
-                bucket.own *= factor
-        return norm
+    def get_total_norm(self) -> float:
+        """As `nn.utils.get_total_norm`, of the whole gradient, of which each process has a share."""
+        return math.sqrt(self.world.sum([float(sum_of_squares([bucket.own for bucket in self.buckets]))])[0])
 
-    def step(self, closure=None):
+    def step(self, closure=None, *, grad_factor=None):
         """Update the own pieces, and get the others' from the others."""
-        loss = super().step(closure)
+        loss = super().step(closure, grad_factor=grad_factor)
         self.steps += 1
         self.spread_values()
         return loss
@@ -156,7 +152,3 @@ class ShardedAdamW(nn.optim.AdamW):
                     entries: dict[str, Any] = whole.state.setdefault(p, {"step": self.steps})
                     entries[key] = flat[bucket.places[p] :][: p.numel()].reshape(p.shape)
         return whole
-
-
-def _dot(array):
-    return namespace(array).vdot(array, array)

@@ -11,7 +11,7 @@ from tinygrad_gpt.errors import InputError
 from tinygrad_gpt.metrics import read_metrics
 from tinygrad_gpt.runs import BEST, LAST
 from tinygrad_gpt.start import resumed_run
-from tinygrad_gpt.train import learning_rate, take_step
+from tinygrad_gpt.train import clip_factor, learning_rate, take_step
 
 CURVES = ("loss", "train_loss", "val_loss", "lr")
 
@@ -37,7 +37,8 @@ def one_step(run_dir: Path) -> dict:
     config = replace(config, out_dir=str(run_dir), init_from="resume", eval_only=True)  # a finished run opens too
     run = resumed_run(config)
     before = {name: p.detach().cpu().numpy().copy() for name, p in run.model.named_parameters() if p.requires_grad}
-    loss, _ = take_step(run, learning_rate(run.config, min(run.iteration, run.config.max_iters - 1)))
+    loss, norm = take_step(run, learning_rate(run.config, min(run.iteration, run.config.max_iters - 1)))
+    factor = float(clip_factor(run.config, norm))
     rows = []
     for name, parameter in run.model.named_parameters():
         if name in before and parameter.grad is not None:
@@ -46,7 +47,7 @@ def one_step(run_dir: Path) -> dict:
                 {
                     "name": name.removeprefix("transformer."),
                     "weight": float(weight),
-                    "grad": float(np.linalg.norm(parameter.grad.cpu().numpy())),
+                    "grad": factor * float(np.linalg.norm(parameter.grad.cpu().numpy())),
                     "ratio": float(np.linalg.norm(update) / weight) if weight else None,
                 }
             )

@@ -33,7 +33,8 @@ HINTS = [
 ]
 READ = [
     Read("nn/utils.py", "clip_grad_norm_", "the same for a list of parameters, in place"),
-    Read("tinygrad_gpt/train.py", "", "where it stands between backward and the optimizer's step"),
+    Read("nn/utils.py", "clip_factor", "the factor alone, NaN included"),
+    Read("tinygrad_gpt/train.py", "take_step", "where it stands: the optimizer's step takes the factor along"),
 ]
 MISTAKES = [
     Mistake(
