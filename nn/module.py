@@ -184,10 +184,8 @@ class Module:
     def _collect(self, found: dict[Module, None]) -> None:
         found[self] = None
         for name, kind in self._kinds.items():
-            if kind is Module:
-                child = vars(self)[name]
-                if child is not None and child not in found:
-                    child._collect(found)
+            if kind is Module and (child := getattr(self, name)) is not None and child not in found:
+                child._collect(found)
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """(name, module) of the direct submodules, each once."""
@@ -220,14 +218,12 @@ class Module:
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         """All parameters, each once, in the order of `named_parameters`."""
         modules = self.modules() if recurse else [self]
-        return iter(
-            {
-                vars(module)[name]: None
-                for module in modules
-                for name, kind in module._kinds.items()
-                if kind is Parameter and vars(module)[name] is not None
-            }
-        )
+        found: dict[Parameter, None] = {}
+        for module in modules:
+            for name, kind in module._kinds.items():
+                if kind is Parameter and (parameter := getattr(module, name)) is not None:
+                    found[parameter] = None
+        return iter(found)
 
     def named_buffers(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True

@@ -28,7 +28,7 @@ import numpy as np
 
 from tensor import anomaly
 from tensor.devices import beside, is_array, is_array_type, namespace
-from tensor.modes import quietly, state
+from tensor.modes import is_quiet, state
 from tensor.op import Op, edge
 from tensor.tensor import Tensor, wrap
 
@@ -60,10 +60,8 @@ def _is_ours(arrays: list, i: int) -> bool:
 
 
 def _add_part(totals: list, nr: int, parts: list, i: int) -> None:
-    """Add parts[i], which leaves its list, to totals[nr]: in place where one of the two arrays is ours."""
-    if totals[nr] is None:
-        totals[nr] = parts[i]
-    elif _is_ours(totals, nr):
+    """totals[nr] += parts[i], in place where one of the two arrays is ours."""
+    if _is_ours(totals, nr):
         totals[nr] += parts[i]
     elif _is_ours(parts, i):
         parts[i] += totals[nr]
@@ -71,7 +69,6 @@ def _add_part(totals: list, nr: int, parts: list, i: int) -> None:
     else:
         total = totals[nr] + parts[i]  # of two arrays without dims it is a scalar of NumPy's
         totals[nr] = total if is_array(total) else namespace(parts[i]).asarray(total)
-    parts[i] = None
 
 
 def run_backward(
@@ -88,9 +85,10 @@ def run_backward(
     is accumulated and the list of their gradients is returned, None where a Tensor was not reached. Without
     `leaf_hooks` the hooks of leaves do not run: what arrives is only a part of their gradient.
     """
-    # quietly, since 1/0 in a derivative is inf, as in PyTorch
     walk = beside([roots[0].array], _run_backward)
-    return quietly(walk, roots, gradients, retain_graph, capture, leaf_hooks)
+    if not is_quiet():
+        walk = functools.partial(state.quiet.run, walk)
+    return walk(roots, gradients, retain_graph, capture, leaf_hooks)
 
 
 def _run_backward(roots, gradients, retain_graph, capture, leaf_hooks):
@@ -108,7 +106,12 @@ def _run_backward(roots, gradients, retain_graph, capture, leaf_hooks):
             if target is None:
                 continue
             source, nr, _, _ = target
-            _add_part(pending[source], nr, grads, i)
+            totals = pending[source]
+            if totals[nr] is None:
+                totals[nr] = grads[i]
+            else:
+                _add_part(totals, nr, grads, i)
+            grads[i] = None  # from here on `totals` alone holds it
             if source in missing:
                 missing[source] -= 1
                 if missing[source] == 0:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 _is_quiet = contextvars.ContextVar("_is_quiet", default=False)
+is_quiet = _is_quiet.get  # does this run in `state.quiet`?
 
 
 class _State(threading.local):
@@ -21,6 +22,11 @@ class _State(threading.local):
     autocast: str | None = None  # the device type whose products are float16 (tensor/ops/autocast.py)
     recorder: Any = None  # while one is at work (tensor/profiler.py), it runs each op's forward and backward
 
+    # `state.quiet.run(function, *args)` runs it without NumPy's warnings: log(0) is -inf, quietly, as in PyTorch. NumPy
+    # keeps what to warn about in the context (contextvars). Running in one where that was set up once costs a tenth of
+    # `with np.errstate(...)`, which takes longer than a small op itself. It cannot be entered twice: ask is_quiet().
+    quiet: contextvars.Context
+
     def __init__(self):  # once in each thread
         self.quiet = contextvars.copy_context()
         self.quiet.run(_is_quiet.set, True)
@@ -28,15 +34,6 @@ class _State(threading.local):
 
 
 state = _State()
-
-
-def quietly(function, /, *args, **kwargs):
-    """function(*args, **kwargs) without NumPy's warnings: log(0) is -inf, quietly, as in PyTorch.
-
-    NumPy keeps what to warn about in the context (contextvars). Running in one where that was set up once costs a
-    tenth of `with np.errstate(...)`, which takes longer than a small op itself.
-    """
-    return function(*args, **kwargs) if _is_quiet.get() else state.quiet.run(function, *args, **kwargs)
 
 
 class _Switch(contextlib.ContextDecorator):

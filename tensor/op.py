@@ -19,7 +19,7 @@ import numpy as np
 from tensor import anomaly
 from tensor.checks import check_devices
 from tensor.devices import beside, is_array_type, memory_owner, namespace
-from tensor.modes import quietly, state
+from tensor.modes import is_quiet, state
 from tensor.tensor import Tensor, WriteCounter, wrap
 
 _numbers = itertools.count()
@@ -105,7 +105,7 @@ class Op:
         if on_gpu:
             check_devices(cls.__name__, tensors)
             forward = beside(arrays, forward)
-        result = quietly(forward, *arrays, **params)
+        result = forward(*arrays, **params) if is_quiet() else state.quiet.run(forward, *arrays, **params)
 
         several = isinstance(result, tuple)
         outputs = []
@@ -143,11 +143,14 @@ def _first_beside(array, tensors: Iterable[Tensor]) -> Tensor | None:
     return None
 
 
-def _record(op: Op, inputs: Sequence, tensors: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
+def _record(op: Op, inputs: Sequence, tensors: list[Tensor], outputs: list[Tensor]) -> None:
     """Make `op` a node of the graph: number it, point it at its inputs, note the versions of what it saved."""
+    op.outputs = []
     floating = False
     for nr, y in enumerate(outputs):
-        if y.array.dtype.kind == "f":
+        dtype = y.array.dtype
+        op.outputs.append((y.array.shape, dtype))
+        if dtype.kind == "f":
             y._op, y._nr, y._requires_grad = op, nr, True
             floating = True
     if not floating:
@@ -162,10 +165,9 @@ def _record(op: Op, inputs: Sequence, tensors: Sequence[Tensor], outputs: Sequen
         (x if x._op is None else x._op, x._nr, x.array.shape, x.array.dtype) if need else None
         for x, need in zip(inputs, op.needs, strict=True)
     ]
-    op.outputs = [(y.array.shape, y.array.dtype) for y in outputs]
     op.hooks = op.retained = None
     op.where = anomaly.call_site() if state.anomaly else None
-    op.saved = _watch(op, [*tensors, *outputs])
+    op.saved = _watch(op, tensors + outputs)
 
 
 def edge(x: Tensor):
