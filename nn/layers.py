@@ -12,7 +12,17 @@ from nn.module import Module
 from nn.parameter import Parameter
 from tensor import Tensor, no_grad
 
-__all__ = ["Dropout", "Embedding", "Flatten", "LayerNorm", "Linear", "RMSNorm", "Unflatten"]
+__all__ = [
+    "AddLayerNorm",
+    "Dropout",
+    "Embedding",
+    "Flatten",
+    "LayerNorm",
+    "Linear",
+    "LinearGELU",
+    "RMSNorm",
+    "Unflatten",
+]
 
 
 class Linear(Module):
@@ -43,6 +53,13 @@ class Linear(Module):
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+
+
+class LinearGELU(Linear):
+    """y = gelu(x Wᵀ + b) with the tanh form of GELU, in one pass over the product; PyTorch has it as two modules."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear_gelu(x, self.weight, self.bias)  # (..., in) -> (..., out)
 
 
 class Embedding(Module):
@@ -85,8 +102,8 @@ class Embedding(Module):
         return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
 
 
-class LayerNorm(Module):
-    """Mean 0 and variance 1 over the last dimensions, then a learned gain and shift for each channel."""
+class _GainAndShift(Module):
+    """What LayerNorm and AddLayerNorm learn: a gain and a shift for each channel, which start at 1 and 0."""
 
     def __init__(
         self,
@@ -112,12 +129,26 @@ class LayerNorm(Module):
         if self.bias is not None:
             init.zeros_(self.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
-
     def extra_repr(self) -> str:
         bias = self.bias is not None
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}, bias={bias}"
+
+
+class LayerNorm(_GainAndShift):
+    """Mean 0 and variance 1 over the last dimensions, then a learned gain and shift for each channel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+
+
+class AddLayerNorm(_GainAndShift):
+    """The sum of two Tensors, and its LayerNorm, in one pass over both: (x, branch) -> (x + branch, its norm).
+
+    For a residual stream x, to which `branch` adds, and a next layer that reads the norm of what it is then.
+    """
+
+    def forward(self, x: Tensor, branch: Tensor) -> tuple[Tensor, Tensor]:
+        return F.add_layer_norm(x, branch, self.normalized_shape, self.weight, self.bias, self.eps)
 
 
 class RMSNorm(Module):

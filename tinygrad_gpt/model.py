@@ -115,13 +115,12 @@ class MLP(nn.Module):
 
     def __init__(self, config: GPTConfig):
         super().__init__()
-        self.c_fc = nn.Linear(config.n_embd, 4 * config.n_embd, bias=config.bias)
-        self.gelu = nn.GELU(approximate="tanh")  # the form GPT-2 was trained with
+        self.c_fc = nn.LinearGELU(config.n_embd, 4 * config.n_embd, bias=config.bias)
         self.c_proj = nn.Linear(4 * config.n_embd, config.n_embd, bias=config.bias)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.gelu(self.c_fc(x))  # (B, T, 4C)
+        x = self.c_fc(x)  # gelu(x Wᵀ + b), in GPT-2's form of GELU; (B, T, 4C)
         return self.dropout(self.c_proj(x))  # (B, T, C)
 
 
@@ -132,13 +131,13 @@ class Block(nn.Module):
         super().__init__()
         self.ln_1 = nn.LayerNorm(config.n_embd, bias=config.bias)
         self.attn = CausalSelfAttention(config, block)
-        self.ln_2 = nn.LayerNorm(config.n_embd, bias=config.bias)
+        self.ln_2 = nn.AddLayerNorm(config.n_embd, bias=config.bias)
         self.mlp = MLP(config)
 
     def forward(self, x: Tensor, cache: KVCache | None = None) -> Tensor:
-        x = x + self.attn(self.ln_1(x), cache)  # (B, T, C)
-        x = x + self.mlp(self.ln_2(x))  # (B, T, C)
-        return x
+        branch = self.attn(self.ln_1(x), cache)  # (B, T, C)
+        x, norm = self.ln_2(x, branch)  # x + branch and its LayerNorm, in one pass; 2 x (B, T, C)
+        return x + self.mlp(norm)  # (B, T, C)
 
 
 class GPT(nn.Module):

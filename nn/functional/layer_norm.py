@@ -87,7 +87,7 @@ def layer_norm(
     weight and bias have the shape `normalized_shape`, or are None. Returns a Tensor of the input's shape.
     """
     input, weight, bias = in_full_precision(input, weight, bias)
-    shape = _check("layer_norm", input, normalized_shape, weight, bias)
+    shape = check_norm("layer_norm", input, normalized_shape, weight, bias)
     if input.array.size == 0:
         return layer_norm_composed(input, shape, weight, bias, eps)
     return LayerNorm.apply(input, weight, bias, shape=shape, eps=eps)
@@ -134,7 +134,7 @@ def rms_norm(
 ) -> Tensor:
     """x / √(mean(x²) + eps) ⊙ weight over the last dimensions `normalized_shape`; eps = None is the dtype's epsilon."""
     input, weight = in_full_precision(input, weight)
-    shape = _check("rms_norm", input, normalized_shape, weight, None)
+    shape = check_norm("rms_norm", input, normalized_shape, weight, None)
     if eps is None:
         eps = 2.0 ** -{2: 10, 4: 23, 8: 52}[input.dtype.itemsize]
     if input.numel() == 0:
@@ -142,7 +142,9 @@ def rms_norm(
     return RMSNorm.apply(input, weight, shape=shape, eps=eps)
 
 
-def _check(name: str, input: Tensor, normalized_shape, weight: Tensor | None, bias: Tensor | None) -> tuple[int, ...]:
+def check_norm(
+    name: str, input: Tensor, normalized_shape, weight: Tensor | None, bias: Tensor | None
+) -> tuple[int, ...]:
     """`normalized_shape` as a tuple, after checking that input, weight and bias fit it."""
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     x = require_tensor(name, input).array

@@ -60,25 +60,25 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     A weight of shape (in,) gives one number for each row, (...).
     """
     x, w, b = in_low_precision(require_tensor("linear", input), require_tensor("linear", weight), bias)
-    _check(x.array, w.array, None if b is None else b.array)
+    check_linear("linear", x.array, w.array, None if b is None else b.array)
     if w.array.ndim == 1 or x.array.size == 0 or (b is not None and b.array.ndim == 0):
         y = x @ (w if w.ndim == 1 else w.transpose(0, 1))
         return y if b is None else y + b
     return Linear.apply(x, w) if b is None else Linear.apply(x, w, b)
 
 
-def _check(x, w, b) -> None:
+def check_linear(name: str, x, w, b) -> None:
     """RuntimeError unless the shapes and the dtypes of these arrays fit; b may be None."""
     if w.ndim not in (1, 2) or x.ndim == 0 or x.shape[-1] != w.shape[-1]:
         raise RuntimeError(
-            f"linear: input {shape_text(x.shape)} and weight {shape_text(w.shape)} do not fit: "
+            f"{name}: input {shape_text(x.shape)} and weight {shape_text(w.shape)} do not fit: "
             f"the weight is (out, in), and the last dim of the input must be its `in`"
         )
     out = w.shape[:-1]
     if b is not None and b.shape not in (out, ()):
         raise RuntimeError(
-            f"linear: bias {shape_text(b.shape)} does not fit weight {shape_text(w.shape)}: expected {shape_text(out)}"
+            f"{name}: bias {shape_text(b.shape)} does not fit weight {shape_text(w.shape)}: expected {shape_text(out)}"
         )
-    for name, other in (("weight", w), ("bias", b)):
+    for what, other in (("weight", w), ("bias", b)):
         if other is not None and other.dtype != x.dtype:
-            raise RuntimeError(f"linear: input is {x.dtype} and {name} is {other.dtype}: convert one with .to()")
+            raise RuntimeError(f"{name}: input is {x.dtype} and {what} is {other.dtype}: convert one with .to()")

@@ -81,21 +81,33 @@ def log_softmax_backward(dy, y, axis: int):
 
 def layer_norm(x, weight, bias, eps: float):
     """y (N, C), mean (N,), rstd (N,) as in numpy_kernels."""
+    return add_layer_norm(x, None, weight, bias, eps)[1:]
+
+
+def add_layer_norm(x, branch, weight, bias, eps: float):
+    """total = x + branch and y (N, C), mean (N,), rstd (N,) as in numpy_kernels."""
     xp, (N, C), f = cupy_module(), x.shape, accum(x.dtype)
     x = xp.ascontiguousarray(x)
+    total = x if branch is None else xp.empty_like(x)
     y, mean, rstd = xp.empty_like(x), xp.empty(N, f), xp.empty(N, f)
-    arguments = (x, _or_null(weight), _or_null(bias), f.type(eps), y, mean, rstd, C)
-    _over_rows("norms:layer_norm", x, arguments)
-    return y, mean, rstd
+    arguments = (x, _or_null(branch), total, _or_null(weight), _or_null(bias), f.type(eps), y, mean, rstd, C)
+    _over_rows("norms:add_layer_norm", x, arguments)
+    return total, y, mean, rstd
 
 
 def layer_norm_backward(dy, x, weight, mean, rstd, affine: bool):
     """dx (N, C), dweight and dbias (C,) as in numpy_kernels."""
+    return add_layer_norm_backward(None, dy, x, weight, mean, rstd, affine)
+
+
+def add_layer_norm_backward(dtotal, dy, total, weight, mean, rstd, affine: bool):
+    """dx (N, C), dweight and dbias (C,) as in numpy_kernels."""
     xp = cupy_module()
-    dy, x = xp.ascontiguousarray(dy), xp.ascontiguousarray(x)
+    dy, x = xp.ascontiguousarray(dy), xp.ascontiguousarray(total)
     dx = xp.empty_like(x)
     mean, rstd = _exact(mean, x), _exact(rstd, x)
-    _over_rows("norms:layer_norm_backward", x, (dy, x, _or_null(weight), mean, rstd, dx, x.shape[1]))
+    arguments = (_or_null(dtotal), dy, x, _or_null(weight), mean, rstd, dx, x.shape[1])
+    _over_rows("norms:add_layer_norm_backward", x, arguments)
     return dx, *(_column_sums(dy, x, mean, rstd) if affine else (None, None))
 
 
@@ -183,6 +195,20 @@ def gelu_erf(x, backward: bool):
 def gelu_erf_backward(dy, kept):
     """dx = dy (Φ(x) + x φ(x)), where φ is the density of the standard normal."""
     return _over_elements("gelu:gelu_erf_backward", dy, kept)
+
+
+def linear_gelu(x, weight, bias, backward: bool):
+    """y = gelu_tanh(z) (N, O) for z = x Wᵀ + b, and what backward is to be given: x Wᵀ and b."""
+    product = x @ weight.T
+    y = _over_elements("gelu:bias_gelu_tanh", product, settings=(_or_null(bias), product.shape[1]))
+    return y, (product, bias) if backward else None
+
+
+def linear_gelu_backward(dy, kept, bias: bool):
+    """dz (N, O) as in gelu_tanh_backward, and Σ_n dz (O,) if there is a `bias`."""
+    product, b = kept
+    dz = _over_elements("gelu:bias_gelu_tanh_backward", dy, product, settings=(_or_null(b), product.shape[1]))
+    return dz, cupy_module().ones(len(dz), dz.dtype) @ dz if bias else None
 
 
 def dropout(x, p: float, seed: int):

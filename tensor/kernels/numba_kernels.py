@@ -3,7 +3,7 @@
 Same functions, arguments and results as in numpy_kernels, for float32 and float64 arrays on the CPU. What stands here
 is Python: it makes arrays contiguous and their results; the loops are in numba_loops, what shares them out in
 numba_threads.
-Attention has a file of its own, numba_attention.
+Attention and GELU have files of their own, numba_attention and numba_gelu.
 """
 
 from __future__ import annotations
@@ -17,6 +17,12 @@ from tensor.kernels import numba_loops as loops
 from tensor.kernels import numpy_kernels
 from tensor.kernels.numba_attention import attention as attention
 from tensor.kernels.numba_attention import attention_backward as attention_backward
+from tensor.kernels.numba_gelu import gelu_erf as gelu_erf
+from tensor.kernels.numba_gelu import gelu_erf_backward as gelu_erf_backward
+from tensor.kernels.numba_gelu import gelu_tanh as gelu_tanh
+from tensor.kernels.numba_gelu import gelu_tanh_backward as gelu_tanh_backward
+from tensor.kernels.numba_gelu import linear_gelu as linear_gelu
+from tensor.kernels.numba_gelu import linear_gelu_backward as linear_gelu_backward
 from tensor.kernels.random_bits import threshold, words
 
 __all__ = numpy_kernels.__all__
@@ -63,24 +69,36 @@ def log_softmax_backward(dy, y, axis: int):
 
 def layer_norm(x, weight, bias, eps: float):
     """y (N, C), mean (N,), rstd (N,) as in numpy_kernels."""
+    return add_layer_norm(x, None, weight, bias, eps)[1:]
+
+
+def add_layer_norm(x, branch, weight, bias, eps: float):
+    """total = x + branch and y (N, C), mean (N,), rstd (N,) as in numpy_kernels."""
     N, C = x.shape
-    x = np.ascontiguousarray(x)
+    x, adds = np.ascontiguousarray(x), branch is not None
+    total, branch = (np.empty_like(x), np.ascontiguousarray(branch)) if adds else (x, x)
     weight = np.ones(C, x.dtype) if weight is None else np.ascontiguousarray(weight)
     bias = np.zeros(C, x.dtype) if bias is None else np.ascontiguousarray(bias)
     y, mean, rstd = np.empty_like(x), np.empty(N, x.dtype), np.empty(N, x.dtype)
-    _over_rows(loops.layer_norm_rows, x, weight, bias, x.dtype.type(eps), y, mean, rstd)
-    return y, mean, rstd
+    _over_rows(loops.layer_norm_rows, x, adds, branch, total, weight, bias, x.dtype.type(eps), y, mean, rstd)
+    return total, y, mean, rstd
 
 
 def layer_norm_backward(dy, x, weight, mean, rstd, affine: bool):
+    """dx (N, C), dweight and dbias (C,) as in numpy_kernels."""
+    return add_layer_norm_backward(None, dy, x, weight, mean, rstd, affine)
+
+
+def add_layer_norm_backward(dtotal, dy, total, weight, mean, rstd, affine: bool):
     """dx (N, C), dweight and dbias (C,) as in numpy_kernels; each share of the rows has its sums, which are added."""
-    N, C = x.shape
-    x, dy = np.ascontiguousarray(x), np.ascontiguousarray(dy)
-    weight = np.ones(C, x.dtype) if weight is None else np.ascontiguousarray(weight)
-    dx = np.empty_like(x)
-    shares = loops.layer_norm_backward_rows.parts(N, x.size)
-    dweight, dbias = np.zeros((shares, C), x.dtype), np.zeros((shares, C), x.dtype)
-    loops.layer_norm_backward_rows(shares, x.size, dy, x, weight, mean, rstd, dx, dweight, dbias)
+    N, C = total.shape
+    total, dy, adds = np.ascontiguousarray(total), np.ascontiguousarray(dy), dtotal is not None
+    dtotal = np.ascontiguousarray(dtotal) if adds else dy
+    weight = np.ones(C, dy.dtype) if weight is None else np.ascontiguousarray(weight)
+    dx = np.empty_like(dy)
+    shares = loops.layer_norm_backward_rows.parts(N, dy.size)
+    dweight, dbias = np.zeros((shares, C), dy.dtype), np.zeros((shares, C), dy.dtype)
+    loops.layer_norm_backward_rows(shares, dy.size, adds, dtotal, dy, total, weight, mean, rstd, dx, dweight, dbias)
     return (dx, dweight.sum(axis=0), dbias.sum(axis=0)) if affine else (dx, None, None)
 
 
@@ -115,45 +133,6 @@ def linear(x, weight, bias):
     if bias is not None:
         _over_rows(loops.add_to_rows, y, np.ascontiguousarray(bias))
     return y
-
-
-# ---------------------------------------------------------------------- GELU
-
-
-def _over_elements(loop, *arrays):
-    """Run loop(*flat arrays, flat result, start, stop); the result has the shape of arrays[0]."""
-    flat = [np.ascontiguousarray(a).reshape(-1) for a in arrays]
-    out = np.empty(arrays[0].size, arrays[0].dtype)
-    loop(out.size, out.size, *flat, out)
-    return out.reshape(arrays[0].shape)
-
-
-def _value_and_slope(x, backward: bool, loop, loop_of_both):
-    """y = f(x) and, if there will be a `backward`, its slope dy/dx; each loop has one pass over x."""
-    if not backward:
-        return _over_elements(loop, x), None
-    slope = np.empty(x.shape, x.dtype)
-    return _over_elements(loop_of_both, x, slope), slope
-
-
-def gelu_tanh(x, backward: bool):
-    """½ x (1 + tanh u) = x σ(2u) with u = √(2/π) (x + 0.044715 x³), and its slope."""
-    return _value_and_slope(x, backward, loops.gelu_tanh, loops.gelu_tanh_and_slope)
-
-
-def gelu_tanh_backward(dy, kept):
-    """dx = dy (s + x s (1 − s) 2u′), where s = σ(2u)."""
-    return _over_elements(loops.multiply, dy, kept)
-
-
-def gelu_erf(x, backward: bool):
-    """x Φ(x), where Φ is the distribution function of the standard normal, and its slope."""
-    return _value_and_slope(x, backward, loops.gelu_erf, loops.gelu_erf_and_slope)
-
-
-def gelu_erf_backward(dy, kept):
-    """dx = dy (Φ(x) + x φ(x)), where φ is the density of the standard normal."""
-    return _over_elements(loops.multiply, dy, kept)
 
 
 # ---------------------------------------------------------------------- cross-entropy

@@ -14,14 +14,9 @@ import numpy as np
 from numba.core import event
 from numba.extending import overload
 
-from tensor.kernels.erfcx import ERFCX_SCALE, erfcx_polynomial
-from tensor.kernels.numba_memory import borrow_by_id
+from tensor.kernels.numba_memory import borrow, borrow_by_id
 from tensor.kernels.numba_threads import SharedLoop, compiled
-from tensor.kernels.numpy_kernels import TANH_CUBIC, TANH_SCALE
 from tensor.kernels.random_bits import FIRST, SECOND, SPREAD
-
-_LINEAR = 2 * TANH_SCALE
-_CUBIC = 2 * TANH_SCALE * TANH_CUBIC
 
 
 class _SayOnce(event.Listener):
@@ -105,6 +100,12 @@ def dot(x, y):
 
 
 @compiled
+def row_of(x, n):
+    """x[n] of an array without gaps; see `borrow`."""
+    return borrow(x, (n, 0), (x.shape[1],))
+
+
+@compiled
 def random_bits(number, low, high):
     """The bits of one element as in tensor/kernels/random_bits.py; a product of uint32 would otherwise be a uint64."""
     x = np.uint32(np.uint32(number) * np.uint32(SPREAD)) + low
@@ -120,7 +121,7 @@ def random_bits(number, low, high):
 @SharedLoop
 def softmax_rows(x, y, start, stop):
     for n in range(start, stop):
-        row, out = x[n], y[n]
+        row, out = row_of(x, n), row_of(y, n)
         for c in range(row.size):  # `out[:] = row` would take Numba five seconds, for its error messages
             out[c] = row[c]
         total = exp_row(out, largest(row))
@@ -131,7 +132,7 @@ def softmax_rows(x, y, start, stop):
 @SharedLoop
 def softmax_backward_rows(dy, y, dx, start, stop):
     for n in range(start, stop):
-        g, p, out = dy[n], y[n], dx[n]
+        g, p, out = row_of(dy, n), row_of(y, n), row_of(dx, n)
         total = g.dtype.type(0)
         for c in range(g.size):
             total += g[c] * p[c]
@@ -142,7 +143,7 @@ def softmax_backward_rows(dy, y, dx, start, stop):
 @SharedLoop
 def log_softmax_rows(x, y, start, stop):
     for n in range(start, stop):
-        row, out = x[n], y[n]
+        row, out = row_of(x, n), row_of(y, n)
         top = largest(row)
         total = row.dtype.type(0)
         for c in range(row.size):
@@ -155,7 +156,7 @@ def log_softmax_rows(x, y, start, stop):
 @SharedLoop
 def log_softmax_backward_rows(dy, y, dx, start, stop):
     for n in range(start, stop):
-        g, log_p, out = dy[n], y[n], dx[n]
+        g, log_p, out = row_of(dy, n), row_of(y, n), row_of(dx, n)
         total = g.dtype.type(0)
         for c in range(g.size):
             total += g[c]
@@ -164,15 +165,20 @@ def log_softmax_backward_rows(dy, y, dx, start, stop):
 
 
 @SharedLoop
-def layer_norm_rows(x, weight, bias, eps, y, mean, rstd, start, stop):
+def layer_norm_rows(x, adds, branch, total, weight, bias, eps, y, mean, rstd, start, stop):
+    """Of total = x + branch if it `adds`, else of total = x."""
     one = x.dtype.type(1)
     for n in range(start, stop):
-        row, out = x[n], y[n]
+        row, out = row_of(total, n), row_of(y, n)
+        if adds:
+            a, b = row_of(x, n), row_of(branch, n)
+            for c in range(row.size):
+                row[c] = a[c] + b[c]
         C = x.dtype.type(row.size)
-        total = x.dtype.type(0)
+        m = x.dtype.type(0)
         for c in range(row.size):
-            total += row[c]
-        m = total / C
+            m += row[c]
+        m /= C
         square = x.dtype.type(0)
         for c in range(row.size):
             square += (row[c] - m) * (row[c] - m)
@@ -183,7 +189,7 @@ def layer_norm_rows(x, weight, bias, eps, y, mean, rstd, start, stop):
 
 
 @SharedLoop
-def layer_norm_backward_rows(dy, x, weight, mean, rstd, dx, dweight, dbias, start, stop):
+def layer_norm_backward_rows(adds, dtotal, dy, x, weight, mean, rstd, dx, dweight, dbias, start, stop):
     """Turn i is a share of the rows, whose sums go into dweight[i] and dbias[i], (shares, C).
 
     They are added up elsewhere: cores that write to neighbouring places wait for one another.
@@ -192,7 +198,7 @@ def layer_norm_backward_rows(dy, x, weight, mean, rstd, dx, dweight, dbias, star
     for i in range(start, stop):
         gains, shifts = np.zeros(weight.size, x.dtype), np.zeros(weight.size, x.dtype)
         for n in range(N * i // shares, N * (i + 1) // shares):
-            row, g, out = x[n], dy[n], dx[n]
+            row, g, out = row_of(x, n), row_of(dy, n), row_of(dx, n)
             C = x.dtype.type(row.size)
             m, r = mean[n], rstd[n]
             total = x.dtype.type(0)
@@ -207,6 +213,10 @@ def layer_norm_backward_rows(dy, x, weight, mean, rstd, dx, dweight, dbias, star
             along /= C
             for c in range(row.size):
                 out[c] = r * (g[c] * weight[c] - total - (row[c] - m) * r * along)
+            if adds:
+                others = row_of(dtotal, n)
+                for c in range(row.size):
+                    out[c] += others[c]
         for c in range(gains.size):
             dweight[i, c], dbias[i, c] = gains[c], shifts[c]
 
@@ -214,7 +224,7 @@ def layer_norm_backward_rows(dy, x, weight, mean, rstd, dx, dweight, dbias, star
 @SharedLoop
 def rms_norm_rows(x, weight, eps, y, rrms, start, stop):
     for n in range(start, stop):
-        row, out = x[n], y[n]
+        row, out = row_of(x, n), row_of(y, n)
         r = x.dtype.type(1) / math.sqrt(dot(row, row) / x.dtype.type(row.size) + eps)
         for c in range(row.size):
             out[c] = row[c] * r * weight[c]
@@ -228,7 +238,7 @@ def rms_norm_backward_rows(dy, x, weight, rrms, dx, dweight, start, stop):
     for i in range(start, stop):
         gains = np.zeros(weight.size, x.dtype)
         for n in range(N * i // shares, N * (i + 1) // shares):
-            row, g, out, r = x[n], dy[n], dx[n], rrms[n]
+            row, g, out, r = row_of(x, n), row_of(dy, n), row_of(dx, n), rrms[n]
             along = x.dtype.type(0)
             for c in range(row.size):
                 normal = row[c] * r
@@ -252,87 +262,15 @@ def dropout(x, y, drop, grow, low, high, start, stop):
 @SharedLoop
 def add_to_rows(y, bias, start, stop):
     for n in range(start, stop):
-        row = y[n]
+        row = row_of(y, n)
         for c in range(row.size):
             row[c] += bias[c]
 
 
 @SharedLoop
-def gelu_tanh(x, y, start, stop):
-    x, y = x[start:stop], y[start:stop]
-    one, linear, cubic = x.dtype.type(1), x.dtype.type(_LINEAR), x.dtype.type(_CUBIC)
-    for i in range(x.size):
-        v = x[i]
-        y[i] = v / (one + exp(-v * (linear + cubic * v * v)))
-
-
-@SharedLoop
-def gelu_tanh_and_slope(x, slope, y, start, stop):
-    x, slope, y = x[start:stop], slope[start:stop], y[start:stop]
-    one, three = x.dtype.type(1), x.dtype.type(3)
-    linear, cubic = x.dtype.type(_LINEAR), x.dtype.type(_CUBIC)
-    for i in range(x.size):
-        v = x[i]
-        s = one / (one + exp(-v * (linear + cubic * v * v)))
-        y[i] = v * s
-        slope[i] = s * (one + (one - s) * v * (linear + three * cubic * v * v))
-
-
-@SharedLoop
-def multiply(a, b, out, start, stop):
-    a, b, out = a[start:stop], b[start:stop], out[start:stop]
-    for i in range(a.size):
-        out[i] = a[i] * b[i]
-
-
-def cdf_and_density(x):
-    """Φ(x) and φ(x), for use inside compiled functions."""
-
-
-@overload(cdf_and_density, jit_options={"error_model": "numpy"})
-def _normal(x):
-    root_half, factor = math.sqrt(0.5), 1 / math.sqrt(2 * math.pi)
-    if x is not numba.types.float32:
-        return lambda x: (0.5 * math.erfc(-x * root_half), factor * math.exp(-0.5 * x * x))
-    f = np.float32
-    first, *others = map(f, erfcx_polynomial(f))
-    rest = tuple(others)
-    root_half, factor, scale = f(root_half), f(factor), f(ERFCX_SCALE)
-
-    def normal32(x):
-        z = abs(x) * root_half
-        e = exp(-z * z)
-        u = (z - scale) / (z + scale)
-        p = first
-        for coefficient in rest:
-            p = p * u + coefficient
-        below = f(0.5) * e * p / (f(1) + f(2) * z)  # Φ(−|x|)
-        return (f(1) - below if x > f(0) else below), factor * e
-
-    return normal32
-
-
-@SharedLoop
-def gelu_erf(x, y, start, stop):
-    x, y = x[start:stop], y[start:stop]
-    for i in range(x.size):
-        cdf, _ = cdf_and_density(x[i])
-        y[i] = x[i] * cdf
-
-
-@SharedLoop
-def gelu_erf_and_slope(x, slope, y, start, stop):
-    x, slope, y = x[start:stop], slope[start:stop], y[start:stop]
-    for i in range(x.size):
-        cdf, density = cdf_and_density(x[i])
-        y[i] = x[i] * cdf
-        slope[i] = cdf + x[i] * density
-
-
-@SharedLoop
 def cross_entropy_rows(logits, targets, row_weight, losses, log_sum, start, stop):
     for n in range(start, stop):
-        row = logits[n]
+        row = row_of(logits, n)
         top = largest(row)
         total = row.dtype.type(0)
         for v in range(row.size):
@@ -344,7 +282,7 @@ def cross_entropy_rows(logits, targets, row_weight, losses, log_sum, start, stop
 @SharedLoop
 def cross_entropy_backward_rows(logits, targets, row_weight, scale, log_sum, dlogits, start, stop):
     for n in range(start, stop):
-        row, out = logits[n], dlogits[n]
+        row, out = row_of(logits, n), row_of(dlogits, n)
         if row_weight[n] == 0:
             out[:] = 0
             continue
@@ -356,7 +294,7 @@ def cross_entropy_backward_rows(logits, targets, row_weight, scale, log_sum, dlo
 @SharedLoop
 def add_rows(dy, idx, dweight, start, stop):
     for n in range(idx.size):
-        row, out = dy[n, start:stop], dweight[idx[n], start:stop]
+        row, out = borrow(dy, (n, start), (stop - start,)), borrow(dweight, (idx[n], start), (stop - start,))
         for c in range(row.size):
             out[c] += row[c]
 

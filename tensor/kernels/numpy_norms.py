@@ -5,11 +5,8 @@ Sums of rows and over rows are products with a vector: BLAS is faster than `sum`
 
 from __future__ import annotations
 
-import functools
-import operator
-
 from tensor.devices import namespace
-from tensor.kernels.tiles import in_parts, row_tiles
+from tensor.kernels.tiles import added_up, in_parts, row_tiles
 
 
 def layer_norm(x, weight, bias, eps: float):
@@ -17,16 +14,27 @@ def layer_norm(x, weight, bias, eps: float):
 
     Returns y (N, C), mean (N,) and rstd (N,), the reciprocal of √(variance + eps).
     """
+    return add_layer_norm(x, None, weight, bias, eps)[1:]
+
+
+def add_layer_norm(x, branch, weight, bias, eps: float):
+    """total = x + branch, and its layer_norm: total (N, C), y (N, C), mean (N,) and rstd (N,).
+
+    A tile is normalised while the sum is in the cache. Without a branch (None) total is x.
+    """
     xp = namespace(x)
     N, C = x.shape
+    total = x if branch is None else xp.empty((N, C), x.dtype)
     y, mean, rstd = xp.empty((N, C), x.dtype), xp.empty(N, x.dtype), xp.empty(N, x.dtype)
 
     def part(start: int, stop: int) -> None:
         for rows in row_tiles(x, start, stop):
-            mean[rows], rstd[rows] = _layer_norm(xp, x[rows], weight, bias, eps, y[rows])
+            if branch is not None:
+                xp.add(x[rows], branch[rows], out=total[rows])
+            mean[rows], rstd[rows] = _layer_norm(xp, total[rows], weight, bias, eps, y[rows])
 
     in_parts(x, part)
-    return y, mean, rstd
+    return total, y, mean, rstd
 
 
 def _layer_norm(xp, x, weight, bias, eps: float, y) -> tuple:
@@ -45,17 +53,27 @@ def _layer_norm(xp, x, weight, bias, eps: float, y) -> tuple:
 
 def layer_norm_backward(dy, x, weight, mean, rstd, affine: bool):
     """dx (N, C), and dweight, dbias (C,) where `affine`, else None. Derived in `nn.functional.layer_norm`."""
+    return add_layer_norm_backward(None, dy, x, weight, mean, rstd, affine)
+
+
+def add_layer_norm_backward(dtotal, dy, total, weight, mean, rstd, affine: bool):
+    """dx (N, C), which is dbranch as well, and dweight, dbias (C,) where `affine`, else None.
+
+    dx is what arrives at the sum itself, dtotal (N, C) or None, and what comes through the norm.
+    """
     xp = namespace(dy)
-    dx = xp.empty(x.shape, x.dtype)
+    dx = xp.empty(total.shape, total.dtype)
     sums: dict = {}  # first row of a tile -> its dweight and dbias
-    weight = xp.ones(x.shape[1], x.dtype) if weight is None else weight
+    weight = xp.ones(total.shape[1], total.dtype) if weight is None else weight
 
     def part(start: int, stop: int) -> None:
-        for rows in row_tiles(x, start, stop):
-            sums[rows.start] = _layer_norm_backward(xp, dy[rows], x[rows], weight, mean[rows], rstd[rows], dx[rows])
+        for rows in row_tiles(total, start, stop):
+            sums[rows.start] = _layer_norm_backward(xp, dy[rows], total[rows], weight, mean[rows], rstd[rows], dx[rows])
+            if dtotal is not None:
+                dx[rows] += dtotal[rows]
 
-    in_parts(x, part)
-    return (dx, *_added_up(sums, weight)) if affine else (dx, None, None)
+    in_parts(total, part)
+    return (dx, *(added_up(sums) or (0 * weight, 0 * weight))) if affine else (dx, None, None)
 
 
 def _layer_norm_backward(xp, dy, x, weight, mean, rstd, dx) -> tuple:
@@ -75,12 +93,6 @@ def _layer_norm_backward(xp, dy, x, weight, mean, rstd, dx) -> tuple:
     g -= centred
     g *= rstd[:, None]
     return dweight, dbias
-
-
-def _added_up(sums: dict, weight) -> list:
-    """The sums of all tiles, added in their order: which thread was first does not show."""
-    tiles = [sums[start] for start in sorted(sums)] or [(0 * weight, 0 * weight)]
-    return [functools.reduce(operator.add, parts) for parts in zip(*tiles, strict=True)]
 
 
 def rms_norm(x, weight, eps: float):
@@ -120,7 +132,7 @@ def rms_norm_backward(dy, x, weight, rrms, affine: bool):
             g *= r[:, None]
 
     in_parts(x, part)
-    return dx, _added_up(sums, weight)[0] if affine else None
+    return dx, (added_up(sums) or (0 * weight,))[0] if affine else None
 
 
 def _scale_and_shift(rows, factor, weight, bias) -> None:

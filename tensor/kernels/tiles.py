@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import operator
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -39,6 +40,15 @@ def in_parts(x, part: Callable[[int, int], None], length: int | None = None, ele
         part(0, length)
     else:
         threads.run(part, threads.split(length, elements * threads.WORTH // SHARED))
+
+
+def added_up(sums: dict[int, tuple]) -> list:
+    """What the tiles put into `sums`, under their first rows, added in that order: which thread was first is no matter.
+
+    Each is a tuple of arrays, and so is the result, in a list; [] without any tile.
+    """
+    in_order = [sums[start] for start in sorted(sums)]
+    return [functools.reduce(operator.add, parts) for parts in zip(*in_order, strict=True)]
 
 
 @functools.cache

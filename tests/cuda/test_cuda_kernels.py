@@ -21,6 +21,7 @@ from test_kernels import (
     norm_case,
     random,
     rms_case,
+    run,
     small_cases,
 )
 
@@ -33,7 +34,14 @@ cupy = pytest.importorskip("cupy")
 ours = OnGPU(cuda_kernels)
 assert_equals = partial(assert_equals, ours)
 BY_ROWS = ["softmax", "softmax_backward", "log_softmax", "log_softmax_backward", "layer_norm", "layer_norm_backward"]
-BY_ROWS += ["rms_norm", "rms_norm_backward", "cross_entropy", "cross_entropy_backward"]
+BY_ROWS += [
+    "add_layer_norm",
+    "add_layer_norm_backward",
+    "rms_norm",
+    "rms_norm_backward",
+    "cross_entropy",
+    "cross_entropy_backward",
+]
 
 
 class TestAnyOrder:
@@ -226,5 +234,5 @@ def test_nothing_stays_in_memory():
         gc.collect()
         before = pool.used_bytes()
         for name in CASES:
-            getattr(ours, name)(*in_dtype(small_cases(name)[0], "float32"))
+            run(ours, name, in_dtype(small_cases(name)[0], "float32"))
     assert pool.used_bytes() == before

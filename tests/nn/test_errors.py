@@ -27,6 +27,17 @@ CASES = [
         "linear: input is float32 and weight is float64: convert one with .to()",
     ),
     (
+        lambda: F.linear_gelu(x23, tensor.ones(4, 5)),
+        RuntimeError,
+        "linear_gelu: input (2, 3) and weight (4, 5) do not fit: the weight is (out, in), "
+        "and the last dim of the input must be its `in`",
+    ),
+    (
+        lambda: F.add_layer_norm(x23, x23, (2,)),
+        RuntimeError,
+        "add_layer_norm: the input (2, 3) must end in normalized_shape (2,)",
+    ),
+    (
         lambda: F.embedding(integers, tensor.ones(3, 2)),
         IndexError,
         "embedding: indices go from 0 to 3, and must lie in 0 … 2",

@@ -24,11 +24,28 @@ keep_scores = tensor.tensor(numpy_kernels.dropout(np.ones((2, 2, 20, 20)), 0.3, 
 
 PAIRS = {
     "linear": (F.linear, F.linear_composed, [(2, 5, 3), (4, 3), (4,)]),
+    "linear_gelu": (F.linear_gelu, F.linear_gelu_composed, [(2, 5, 3), (4, 3), (4,)]),
+    "linear_gelu without bias": (F.linear_gelu, F.linear_gelu_composed, [(2, 5, 3), (4, 3)]),
     "embedding": (lambda w: F.embedding(indices, w), lambda w: F.embedding_composed(indices, w), [(5, 3)]),
     "layer_norm": (
         lambda x, w, b: F.layer_norm(x, (6,), w, b),
         lambda x, w, b: F.layer_norm_composed(x, (6,), w, b),
         [(4, 5, 6), (6,), (6,)],
+    ),
+    "add_layer_norm": (
+        lambda x, branch, w, b: F.add_layer_norm(x, branch, (6,), w, b),
+        lambda x, branch, w, b: F.add_layer_norm_composed(x, branch, (6,), w, b),
+        [(4, 5, 6), (4, 5, 6), (6,), (6,)],
+    ),
+    "add_layer_norm over two dims": (
+        lambda x, branch: F.add_layer_norm(x, branch, (5, 6)),
+        lambda x, branch: F.add_layer_norm_composed(x, branch, (5, 6)),
+        [(4, 5, 6), (4, 5, 6)],
+    ),
+    "the sum of add_layer_norm alone": (
+        lambda x, branch, w, b: F.add_layer_norm(x, branch, (6,), w, b)[0],
+        lambda x, branch, w, b: x + branch + 0 * w.sum() + 0 * b.sum(),
+        [(4, 5, 6), (4, 5, 6), (6,), (6,)],
     ),
     "rms_norm": (
         lambda x, w: F.rms_norm(x, (6,), w, 1e-3),
@@ -78,9 +95,11 @@ def test_fused_equals_composed(name, kernels):
     results = []
     for function in (fused, composed):
         inputs = [tensor.tensor(numbers(*s, seed=i)).requires_grad_() for i, s in enumerate(shapes)]
-        y = function(*inputs)
-        y.backward(tensor.tensor(numbers(*y.shape, seed=9)))
-        results.append([y.detach(), *[x.grad for x in inputs]])
+        ys = function(*inputs)
+        ys = ys if isinstance(ys, tuple) else (ys,)
+        dys = [tensor.tensor(numbers(*y.shape, seed=9 + i)) for i, y in enumerate(ys)]
+        sum((y * dy).sum() for y, dy in zip(ys, dys, strict=True)).backward()
+        results.append([*[y.detach() for y in ys], *[x.grad for x in inputs]])
     for ours, definition in zip(*results, strict=True):
         np.testing.assert_allclose(ours.numpy(force=True), definition.numpy(force=True), rtol=1e-10, atol=1e-12)
 
@@ -95,6 +114,8 @@ def test_fused_ops_are_used():
     assert F.dropout(x, 0.5).grad_fn.name == "Dropout"
     assert F.gelu(x).grad_fn.name == "GeluErf"
     assert F.gelu(x, "tanh").grad_fn.name == "GeluTanh"
+    assert F.linear_gelu(x, tensor.ones(4, 3)).grad_fn.name == "LinearGelu"
+    assert F.add_layer_norm(x, x, (3,))[0].grad_fn.name == "AddLayerNorm"
     assert F.embedding(tensor.tensor([0]), x).grad_fn.name == "Embedding"
     assert F.scaled_dot_product_attention(q, q, q).grad_fn.name == "Attention"
     assert F.scaled_dot_product_attention(q, q, q, dropout_p=0.5).grad_fn.name == "Attention"

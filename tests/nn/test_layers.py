@@ -96,6 +96,48 @@ def test_repr_is_torchs(name, args, kwargs, inputs):
         assert repr(ours) == repr(theirs)
 
 
+@pytest.mark.parametrize("bias", [True, False])
+def test_linear_gelu_is_torchs_linear_and_gelu(bias):
+    ours, theirs = pair("Linear", [8, 5], {"bias": bias})
+    fused = nn.LinearGELU(8, 5, bias=bias).double()
+    fused.load_state_dict(ours.state_dict())
+    compare_with_torch(fused, theirs, (x,), lambda y: torch.nn.functional.gelu(theirs(y), approximate="tanh"))
+    assert repr(fused) == repr(theirs).replace("Linear", "LinearGELU")
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"bias": False}, {"elementwise_affine": False, "eps": 0.1}], ids=str)
+@pytest.mark.parametrize("branch", [numbers(2, 3, 8, seed=3), numbers(3, 8, seed=3)], ids=["alike", "broadcast"])
+def test_add_layer_norm_is_torchs_sum_and_layer_norm(kwargs, branch):
+    ours, theirs = pair("LayerNorm", [8], kwargs)
+    fused = nn.AddLayerNorm(8, **kwargs).double()
+    fused.load_state_dict(ours.state_dict())
+    compare_with_torch(fused, theirs, (x, branch), lambda a, b: (a + b, theirs(a + b)))
+
+
+def compare_with_torch(ours, theirs, inputs, function):
+    """ours(*inputs) against function(*inputs), which uses torch's layer `theirs`: results and all gradients."""
+    a, b = [[library.tensor(v).requires_grad_() for v in inputs] for library in (tensor, torch)]
+    results, expected = ours(*a), function(*b)
+    if not isinstance(expected, tuple):
+        results, expected = (results,), (expected,)
+    for i, (y, e) in enumerate(zip(results, expected, strict=True)):
+        np.testing.assert_allclose(y.numpy(force=True), e.numpy(force=True), rtol=1e-9, atol=1e-12)
+        g = numbers(*y.shape, seed=i)
+        y.backward(tensor.tensor(g), retain_graph=True)
+        e.backward(torch.tensor(g), retain_graph=True)
+    for p, q in zip([*a, *ours.parameters()], [*b, *theirs.parameters()], strict=True):
+        np.testing.assert_allclose(p.grad.numpy(force=True), q.grad.numpy(force=True), rtol=1e-7, atol=1e-12)
+
+
+def test_add_layer_norm_notices_that_its_sum_was_changed():
+    layer = nn.AddLayerNorm(4)
+    total, y = layer(tensor.ones(2, 4, requires_grad=True), tensor.ones(2, 4))
+    with tensor.no_grad():
+        total += 1
+    with pytest.raises(RuntimeError, match="backward of AddLayerNorm needs the value `total`"):
+        y.sum().backward()
+
+
 LOSSES = [
     ("CrossEntropyLoss", {"label_smoothing": 0.1, "ignore_index": 2}, np.array([0, 2, 1])),
     ("CrossEntropyLoss", {"weight": numbers(8, low=0, high=1)}, np.array([0, 2, 1])),

@@ -23,6 +23,7 @@ from tensor.kernels import (
     cuda_kernels,
     float16,
     kernels,
+    numpy_gelu,
     numpy_kernels,
     threads,
     tiles,
@@ -50,7 +51,7 @@ def implementation(request, three_threads, monkeypatch):
         return
     if request.param == "numba":
         pytest.importorskip("numba")
-    for module in (numpy_kernels, tiles):
+    for module in (numpy_kernels, numpy_gelu, tiles):
         monkeypatch.setattr(module, "TILE", 1 << 16)
     use_kernels(request.param)
     yield kernels(np.ones(1, "float32"))
@@ -109,6 +110,32 @@ def layer_norm_backward(dy, x, weight, mean, rstd, affine):
     g = dy * (1 if weight is None else weight)
     dx = rstd[:, None] * (g - g.mean(1, keepdims=True) - normal * (g * normal).mean(1, keepdims=True))
     return (dx, (dy * normal).sum(0), dy.sum(0)) if affine else (dx, None, None)
+
+
+def add_layer_norm(x, branch, weight, bias, eps):
+    return x + branch, *layer_norm(x + branch, weight, bias, eps)
+
+
+def add_layer_norm_backward(dtotal, dy, total, weight, mean, rstd, affine):
+    dx, dweight, dbias = layer_norm_backward(dy, total, weight, mean, rstd, affine)
+    return dtotal + dx, dweight, dbias
+
+
+def linear(x, weight, bias):
+    return x @ weight.T + (0 if bias is None else bias)
+
+
+def gelu_tanh(x):
+    return x * sigmoid_2u(x)
+
+
+def gelu_tanh_slope(x):
+    return sigmoid_2u(x) * (1 + x * (1 - sigmoid_2u(x)) * 2 * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x))
+
+
+def linear_gelu_backward(dy, x, weight, bias):
+    dz = dy * gelu_tanh_slope(linear(x, weight, bias))
+    return dz, None if bias is None else dz.sum(0)
 
 
 def rms_norm(x, weight, eps):
@@ -192,6 +219,14 @@ def rms_case(N, C, affine):
     return draw(N, C), x, weight, rms_norm(x, weight, 1e-5)[1], affine
 
 
+def linear_cases():
+    return [
+        (draw(5, 7), draw(3, 7), None),
+        (draw(5, 7), draw(3, 7), draw(3)),
+        (draw(7, 901).T, draw(170, 7), draw(170)),
+    ]
+
+
 def loss_case(N, V):
     logits, targets = 2 * draw(N, V), random.integers(0, V, N)
     row_weight = np.where(random.random(N) < 0.3, 0, random.random(N))
@@ -234,6 +269,18 @@ CASES = {
         layer_norm_backward,
         [norm_case(3, 5, True), norm_case(3, 5, False), norm_case(2001, 100, True)],
     ),
+    "add_layer_norm": (
+        add_layer_norm,
+        [
+            (draw(3, 5), draw(3, 5), draw(5), draw(5), 1e-5),
+            (draw(3, 5), draw(5, 3).T, None, None, 0.1),
+            (draw(2001, 100), draw(2001, 100), draw(100), None, 1e-5),
+        ],
+    ),
+    "add_layer_norm_backward": (
+        add_layer_norm_backward,
+        [(draw(N, C), *norm_case(N, C, affine)) for N, C, affine in [(3, 5, True), (3, 5, False), (2001, 100, True)]],
+    ),
     "rms_norm": (
         rms_norm,
         [(draw(3, 5), draw(5), 1e-5), (draw(3, 5), None, 0.1), (draw(2001, 100), draw(100), 1e-5)],
@@ -247,17 +294,23 @@ CASES = {
         [(draw(7), 0.5, 3), (draw(3, 50_001), 0.2, 2**64 - 1), (draw(6, 4).T, 0.9, 2**40), (draw(5), 0.0, 1)],
     ),
     "linear": (
-        lambda x, weight, bias: x @ weight.T + (0 if bias is None else bias),
-        [(draw(5, 7), draw(3, 7), None), (draw(5, 7), draw(3, 7), draw(3)), (draw(7, 901).T, draw(70, 7), draw(70))],
+        linear,
+        linear_cases(),
+    ),
+    "linear_gelu": (
+        lambda x, weight, bias, backward: (gelu_tanh(linear(x, weight, bias)), None),
+        [(*case, False) for case in linear_cases()],
+    ),
+    "linear_gelu_backward": (
+        linear_gelu_backward,
+        [(draw(len(x), len(weight)), x, weight, bias) for x, weight, bias in linear_cases()],
     ),
     "gelu_tanh": (
-        lambda x, backward: (x * sigmoid_2u(x), None),
+        lambda x, backward: (gelu_tanh(x), None),
         [(3 * draw(7), False), (3 * draw(3, 30_001), False), (3 * draw(6, 4).T, False)],
     ),
     "gelu_tanh_backward": (
-        lambda dy, x: (
-            dy * sigmoid_2u(x) * (1 + x * (1 - sigmoid_2u(x)) * 2 * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x))
-        ),
+        lambda dy, x: dy * gelu_tanh_slope(x),
         [(draw(7), 2 * draw(7)), (draw(3, 30_001), 2 * draw(3, 30_001))],
     ),
     "gelu_erf": (
@@ -314,14 +367,16 @@ def listed(result):
 
 
 def run(implementation, name, args):
-    """What a kernel returns, as a tuple. A GELU's backward is given x here, and gets what its forward keeps of it."""
-    if name in ("gelu_tanh_backward", "gelu_erf_backward"):
-        dy, x = args
+    """What a kernel returns, as a tuple. A GELU's backward is given its forward's arguments here, and gets what that
+    keeps for it.
+    """
+    if "gelu" in name and name.endswith("_backward"):
+        dy, *inputs = args
         gelu = getattr(implementation, name.removesuffix("_backward"))
-        (y, kept), (alone, nothing) = gelu(x, True), gelu(x, False)
-        np.testing.assert_allclose(y, alone, rtol=TOLERANCE[str(x.dtype)], atol=1e-6)
+        (y, kept), (alone, nothing) = gelu(*inputs, True), gelu(*inputs, False)
+        np.testing.assert_allclose(y, alone, rtol=TOLERANCE[str(y.dtype)], atol=1e-6)
         assert nothing is None
-        args = dy, kept
+        args = (dy, kept, inputs[-1] is not None) if name == "linear_gelu_backward" else (dy, kept)
     return listed(getattr(implementation, name)(*args))
 
 

@@ -11,7 +11,7 @@ import pytest
 from tensor.kernels import threads
 
 pytest.importorskip("numba")
-from tensor.kernels import numba_loops, numba_threads
+from tensor.kernels import numba_gelu, numba_threads
 
 N = 3 * numba_threads.WORTH + 1  # worth three parts
 BLAS = np.show_config(mode="dicts")["Build Dependencies"]["blas"]["name"]
@@ -19,7 +19,7 @@ BLAS = np.show_config(mode="dicts")["Build Dependencies"]["blas"]["name"]
 
 def gelu(x):
     y = np.empty_like(x)
-    numba_loops.gelu_tanh(x.size, x.size, x, y)
+    numba_gelu._gelu_tanh(x.size, x.size, x, y)
     return y
 
 
@@ -38,7 +38,7 @@ def test_the_blas_of_numpys_wheels_lends_its_threads():
 @pytest.mark.parametrize("lent", [True, False], ids=["BLAS's threads", "Python's threads"])
 def test_the_result_does_not_depend_on_the_threads(x, count, lent, monkeypatch):
     alone = np.empty_like(x)
-    numba_loops.gelu_tanh.loop(0, 1, 0, x.size, x, alone)
+    numba_gelu._gelu_tanh.loop(0, 1, 0, x.size, x, alone)
     monkeypatch.setattr(threads, "THREADS", count)
     if not lent:
         monkeypatch.setattr(numba_threads, "BLAS_THREADS", 0)
@@ -48,7 +48,7 @@ def test_the_result_does_not_depend_on_the_threads(x, count, lent, monkeypatch):
 def test_small_work_is_not_shared(monkeypatch):
     monkeypatch.setattr(threads, "THREADS", 3)
     monkeypatch.setattr(numba_threads, "BLAS_THREADS", 3)
-    parts = numba_loops.gelu_tanh.parts
+    parts = numba_gelu._gelu_tanh.parts
     assert [parts(N, N), parts(2, N), parts(N, N // 2), parts(N, 5), parts(0, 0)] == [3, 2, 1, 1, 1]
 
 
@@ -68,11 +68,11 @@ def test_several_python_threads_may_ask_at_once(x):
 IN_A_CHILD = """
 import os
 import numpy as np
-from tensor.kernels import numba_loops
+from tensor.kernels import numba_gelu
 
 def gelu():
     x, y = np.ones(100_000, np.float32), np.empty(100_000, np.float32)
-    numba_loops.gelu_tanh(x.size, x.size, x, y)
+    numba_gelu._gelu_tanh(x.size, x.size, x, y)
     return y
 
 before = gelu()

@@ -13,13 +13,29 @@ extern "C" __global__ void gelu_tanh(const scalar* x, scalar* y, long long n) {
     each_element(n, y, [](long long, accum x) { return x * sigmoid_2u(x); }, x);
 }
 
-// dx = dy (s + x s (1 − s) 2u′), where s = σ(2u) and u′ = √(2/π) (1 + 3 · 0.044715 x²)
+// dy/dx = s + x s (1 − s) 2u′, where s = σ(2u) and u′ = √(2/π) (1 + 3 · 0.044715 x²)
+__device__ accum slope(accum x) {
+    accum s = sigmoid_2u(x);
+    return s * (1 + x * (1 - s) * 2 * SCALE * (1 + 3 * CUBIC * x * x));
+}
+
 extern "C" __global__ void gelu_tanh_backward(const scalar* dy, const scalar* x, scalar* dx, long long n) {
-    auto dgelu = [](long long, accum dy, accum x) {
-        accum s = sigmoid_2u(x);
-        return dy * s * (1 + x * (1 - s) * 2 * SCALE * (1 + 3 * CUBIC * x * x));
+    each_element(n, dx, [](long long, accum dy, accum x) { return dy * slope(x); }, dy, x);
+}
+
+// The same for rows of x (N, C) to which a bias (C,) is added first; bias may be null.
+extern "C" __global__ void bias_gelu_tanh(const scalar* x, scalar* y, const scalar* bias, int C, long long n) {
+    auto gelu = [bias, C](long long i, accum x) {
+        accum z = x + (bias ? accum(bias[i % C]) : 0);
+        return z * sigmoid_2u(z);
     };
-    each_element(n, dx, dgelu, dy, x);
+    each_element(n, y, gelu, x);
+}
+
+extern "C" __global__ void bias_gelu_tanh_backward(
+    const scalar* dy, const scalar* x, scalar* dz, const scalar* bias, int C, long long n) {
+    auto dgelu = [bias, C](long long i, accum dy, accum x) { return dy * slope(x + (bias ? accum(bias[i % C]) : 0)); };
+    each_element(n, dz, dgelu, dy, x);
 }
 
 // Φ(x) = ½ erfc(−x / √2), the distribution function of the standard normal

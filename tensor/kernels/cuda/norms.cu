@@ -3,14 +3,21 @@
 
 #include "rows.cuh"
 
-// y = (x − mean) rstd ⊙ weight + bias, rstd = 1 / √(variance + eps)
-extern "C" __global__ void layer_norm(
-    const scalar* x, const scalar* weight, const scalar* bias, accum eps, scalar* y, accum* mean, accum* rstd, int C) {
-    x += blockIdx.x * (long long)C;
-    y += blockIdx.x * (long long)C;
-    accum total = 0, squares = 0;
-    for (int c = threadIdx.x; c < C; c += blockDim.x) total += accum(x[c]);
-    accum m = block_sum(total) / C;
+// y = (x − mean) rstd ⊙ weight + bias, rstd = 1 / √(variance + eps), of the x that is given or of x + branch, which is
+// written into total then. Each thread reads there what it wrote itself.
+extern "C" __global__ void add_layer_norm(
+    const scalar* x, const scalar* branch, scalar* total, const scalar* weight, const scalar* bias, accum eps,
+    scalar* y, accum* mean, accum* rstd, int C) {
+    long long row = blockIdx.x * (long long)C;
+    x += row, y += row;
+    if (branch) {
+        branch += row, total += row;
+        for (int c = threadIdx.x; c < C; c += blockDim.x) total[c] = scalar(accum(x[c]) + accum(branch[c]));
+        x = total;
+    }
+    accum sum = 0, squares = 0;
+    for (int c = threadIdx.x; c < C; c += blockDim.x) sum += accum(x[c]);
+    accum m = block_sum(sum) / C;
     for (int c = threadIdx.x; c < C; c += blockDim.x) squares += (accum(x[c]) - m) * (accum(x[c]) - m);
     accum r = 1 / sqrt(block_sum(squares) / C + eps);
     for (int c = threadIdx.x; c < C; c += blockDim.x) {
@@ -32,9 +39,11 @@ extern "C" __global__ void rms_norm(
     if (threadIdx.x == 0) rrms[blockIdx.x] = r;
 }
 
-// dx = r (g − mean(g) − x̂ mean(g ⊙ x̂)) with g = dy ⊙ weight and x̂ = (x − m) r; RMS norm has neither m nor mean(g)
+// dx = r (g − mean(g) − x̂ mean(g ⊙ x̂)) with g = dy ⊙ weight and x̂ = (x − m) r; RMS norm has neither m nor mean(g).
+// What arrives at x on another way, if `others` is not null, is added.
 __device__ void norm_backward(
-    const scalar* dy, const scalar* x, const scalar* weight, bool centred, accum m, accum r, scalar* dx, int C) {
+    const scalar* others, const scalar* dy, const scalar* x, const scalar* weight, bool centred, accum m, accum r,
+    scalar* dx, int C) {
     accum along_one = 0, along_normal = 0;
     for (int c = threadIdx.x; c < C; c += blockDim.x) {
         accum g = accum(dy[c]) * (weight ? accum(weight[c]) : 1);
@@ -45,20 +54,24 @@ __device__ void norm_backward(
     along_normal = block_sum(along_normal) / C;
     for (int c = threadIdx.x; c < C; c += blockDim.x) {
         accum g = accum(dy[c]) * (weight ? accum(weight[c]) : 1);
-        dx[c] = scalar(r * (g - along_one - (accum(x[c]) - m) * r * along_normal));
+        accum through = r * (g - along_one - (accum(x[c]) - m) * r * along_normal);
+        dx[c] = scalar(through + (others ? accum(others[c]) : 0));
     }
 }
 
-extern "C" __global__ void layer_norm_backward(
-    const scalar* dy, const scalar* x, const scalar* weight, const accum* mean, const accum* rstd, scalar* dx, int C) {
+extern "C" __global__ void add_layer_norm_backward(
+    const scalar* dtotal, const scalar* dy, const scalar* total, const scalar* weight, const accum* mean,
+    const accum* rstd, scalar* dx, int C) {
     long long row = blockIdx.x * (long long)C;
-    norm_backward(dy + row, x + row, weight, true, mean[blockIdx.x], rstd[blockIdx.x], dx + row, C);
+    norm_backward(
+        dtotal ? dtotal + row : nullptr, dy + row, total + row, weight, true, mean[blockIdx.x], rstd[blockIdx.x],
+        dx + row, C);
 }
 
 extern "C" __global__ void rms_norm_backward(
     const scalar* dy, const scalar* x, const scalar* weight, const accum* rrms, scalar* dx, int C) {
     long long row = blockIdx.x * (long long)C;
-    norm_backward(dy + row, x + row, weight, false, 0, rrms[blockIdx.x], dx + row, C);
+    norm_backward(nullptr, dy + row, x + row, weight, false, 0, rrms[blockIdx.x], dx + row, C);
 }
 
 // dweight_c = Σ_n dy_nc x̂_nc and dbias_c = Σ_n dy_nc, in two steps, each in a fixed order. First every block adds up
