@@ -94,7 +94,7 @@ def test_a_module_folds_and_unfolds_by_key_and_by_click(gpt_page, visit):
     block.click()
     assert "transformer.h.1" in page.locator("#position").inner_text()
     page.keyboard.press("Enter")
-    assert nodes() == before - 1 + 6  # ln_1, attn, +, ln_2, mlp, +; attn and mlp are still folded
+    assert nodes() == before - 1 + 5  # ln_1, attn, ln_2 (which adds), mlp, +; attn and mlp are still folded
     page.keyboard.press("0")  # all of the graph in sight
     page.locator(".group text", has_text="h.1").first.click()
     assert nodes() == before
