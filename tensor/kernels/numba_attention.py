@@ -22,6 +22,7 @@ from tensor.kernels.random_bits import threshold, words
 
 BLOCK = 36  # queries whose scores backward holds before it adds to the gradients of the keys and values
 STEPS = 4  # elementary steps for each score, in nanoseconds about
+FIRST = np.intp(0)  # of the rows; for a plain 0 Numba would compile the functions another time
 
 
 def attention(q, k, v, scale: float, causal: bool, dropout_p: float = 0.0, seed: int = 0):
@@ -102,19 +103,19 @@ def _store(rows, x, b, h, first, count, factor):
 
 
 @compiled
-def _pack(x, b, h, panels):
-    """panels[s // WIDE, d, s % WIDE] = x[b, h, s, d]: xᵀ in panels as wide as a tile, each without gaps."""
-    _, _, S, D = x.shape
-    for s in range(S):
-        row, panel = borrow(x, (b, h, s, 0), (D,)), borrow(panels, (s // WIDE, 0, 0), (D, WIDE))
-        for d in range(row.size):
-            panel[d, s % WIDE] = row[d]
+def _panel(panels, s):
+    """The panel with the columns s … s + WIDE − 1 of xᵀ, (D, WIDE)."""
+    return borrow(panels, (s // WIDE, 0), (panels.shape[1] // WIDE, WIDE))
 
 
 @compiled
-def _panel(panels, s):
-    """The panel with the columns s … s + WIDE − 1 of xᵀ, (D, WIDE)."""
-    return borrow(panels, (s // WIDE, 0, 0), (panels.shape[1], WIDE))
+def _pack(x, b, h, panels):
+    """panels[s // WIDE, d · WIDE + s % WIDE] = x[b, h, s, d]: xᵀ in panels as wide as a tile, each without gaps."""
+    _, _, S, D = x.shape
+    for s in range(S):
+        row, panel = borrow(x, (b, h, s, 0), (D,)), _panel(panels, s)
+        for d in range(row.size):
+            panel[d, s % WIDE] = row[d]
 
 
 @compiled
@@ -144,16 +145,16 @@ def _attention(q, k, v, y, log_sum, scale, causal, drop, grow, low, high, start,
     _, H, T, D = q.shape
     S, E = v.shape[2:]
     one = q.dtype.type(1)
-    k_packed = np.zeros((_up(S, WIDE) // WIDE, D, WIDE), q.dtype)
+    k_packed = np.zeros((_up(S, WIDE) // WIDE, D * WIDE), q.dtype)
     v_rows = np.zeros((S, _up(E, WIDE)), q.dtype)
     q_rows = np.zeros((TALL, D), q.dtype)  # scale · q
     p = np.zeros((TALL, _up(S, WIDE)), q.dtype)
     y_rows = np.zeros((TALL, _up(E, WIDE)), q.dtype)
-    total = np.ones(TALL, q.dtype)
+    total = np.zeros((TALL, 1), q.dtype)
     for n in range(start, stop):
         b, h = n // H, n % H
         _pack(k, b, h, k_packed)
-        _load(v, b, h, 0, S, v_rows, one)
+        _load(v, b, h, FIRST, S, v_rows, one)
         for t in range(0, T, TALL):
             rows = min(TALL, T - t)
             columns = min(S, t + TALL) if causal else S
@@ -162,14 +163,14 @@ def _attention(q, k, v, y, log_sum, scale, causal, drop, grow, low, high, start,
                 tile_product(q_rows, _panel(k_packed, s), p, 0, s, 0, 0, D, False)
             for i in range(rows):
                 seen = min(S, t + i + 1) if causal else S
-                top, total[i] = _exp_scores(p, i, seen, _up(columns, WIDE))
-                log_sum[b, h, t + i] = top + math.log(total[i])
+                top, total[i, 0] = _exp_scores(p, i, seen, _up(columns, WIDE))
+                log_sum[b, h, t + i] = top + math.log(total[i, 0])
                 if drop > 0:
                     _drop_scores(p, i, seen, ((b * H + h) * T + t + i) * S, drop, grow, low, high)
             for e in range(0, E, WIDE):
                 tile_product(p, v_rows, y_rows, 0, e, e, 0, columns, False)
             for i in range(rows):
-                _scale_row(borrow(y_rows, (i, 0), (E,)), borrow(y, (b, h, t + i, 0), (E,)), one / total[i])
+                _scale_row(borrow(y_rows, (i, 0), (E,)), borrow(y, (b, h, t + i, 0), (E,)), one / total[i, 0])
 
 
 @compiled
@@ -202,8 +203,8 @@ def _attention_backward(dy, q, k, v, y, dq, dk, dv, log_sum, scale, causal, drop
     S, E = v.shape[2:]
     zero, one = q.dtype.type(0), q.dtype.type(1)
     wide_D, wide_E, wide_S = _up(D, WIDE), _up(E, WIDE), _up(S, WIDE)
-    k_packed = np.zeros((wide_S // WIDE, D, WIDE), q.dtype)
-    v_packed = np.zeros((wide_S // WIDE, E, WIDE), q.dtype)
+    k_packed = np.zeros((wide_S // WIDE, D * WIDE), q.dtype)
+    v_packed = np.zeros((wide_S // WIDE, E * WIDE), q.dtype)
     k_rows = np.zeros((S, wide_D), q.dtype)
     q_rows = np.zeros((BLOCK, wide_D), q.dtype)  # scale · q
     dy_rows = np.zeros((BLOCK, wide_E), q.dtype)
@@ -217,7 +218,7 @@ def _attention_backward(dy, q, k, v, y, dq, dk, dv, log_sum, scale, causal, drop
         b, h = n // H, n % H
         _pack(k, b, h, k_packed)
         _pack(v, b, h, v_packed)
-        _load(k, b, h, 0, S, k_rows, one)
+        _load(k, b, h, FIRST, S, k_rows, one)
         dk_rows[:] = zero
         dv_rows[:] = zero
         for block in range(0, T, BLOCK):
@@ -258,5 +259,5 @@ def _attention_backward(dy, q, k, v, y, dq, dk, dv, log_sum, scale, causal, drop
                     tile_product(p_down, dy_rows, dv_rows, s, e, e, first, rows, True)
                 for d in range(0, D, WIDE):
                     tile_product(ds_down, q_rows, dk_rows, s, d, d, first, rows, True)
-        _store(dk_rows, dk, b, h, 0, S, one)
-        _store(dv_rows, dv, b, h, 0, S, one)
+        _store(dk_rows, dk, b, h, FIRST, S, one)
+        _store(dv_rows, dv, b, h, FIRST, S, one)
