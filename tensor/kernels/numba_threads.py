@@ -9,6 +9,7 @@ over the cores, and handing them a part takes 5 microseconds. Threads of Python'
 
 from __future__ import annotations
 
+import ast
 import ctypes
 import functools
 import inspect
@@ -67,9 +68,9 @@ class SharedLoop:
 
     def __call__(self, length: int, steps: int, *args) -> None:
         if lent():
-            self.loop(RUN, self.parts(length, steps), 0, length, *args)
+            self.loop(RUN, self.parts(length, steps), *args, 0, length)
         else:
-            threads.run(self.loop, [(0, 1, *part, *args) for part in threads.split(length, steps)])
+            threads.run(self.loop, [(0, 1, *args, *part) for part in threads.split(length, steps)])
 
     @staticmethod
     def parts(length: int, steps: int) -> int:
@@ -79,42 +80,43 @@ class SharedLoop:
     def compile(self, *kinds) -> None:
         """Compile for arguments of these Numba types, and from here on for no others."""
         self.loop.disable_compile(False)
-        self.loop.compile((*[types.intp] * 4, *kinds))
+        self.loop.compile((*[types.intp] * 2, *kinds, *[types.intp] * 2))
         self.loop.disable_compile()
 
 
 def _sharing(loop: Callable) -> Callable:
-    """`def loop(run, parts, start, stop, <its other args>)`, in Python for Numba to compile: shares out its turns, too.
+    """The loop with two more arguments, `run` and `parts`, and a beginning that hands it out in parts. Of add(x, y, …):
 
-    The function hands out itself, so that there is one to compile and to keep. It is made from text, under the name and
-    file of the loop, since Numba's cache on disk goes by these.
+    def add(run, parts, x, y, start, stop):
+        if parts > 1:
+            return hand_out_this_function(run, parts, (x, y), start, stop)
+        … what add did …
+
+    So there is one function to compile and to keep, and Numba knows its name, its file and its line.
     """
-    args = ", ".join(list(inspect.signature(loop).parameters)[:-2])
-    text = f"""
-def {loop.__name__}(run, parts, start, stop, {args}):
-    if parts == 1:
-        loop({args}, start, stop)
-    else:
-        hand_out_this_function(run, parts, start, stop, ({args},))
-"""
-    names = {
-        "__name__": loop.__module__,
-        "hand_out_this_function": _hand_out_this_function,
-        "loop": numba.njit(loop, inline="always"),
-    }
-    exec(compile(text, loop.__code__.co_filename, "exec"), names)
+    source = ast.parse(inspect.getsource(loop))
+    ast.increment_lineno(source, loop.__code__.co_firstlineno - 1)
+    function = source.body[0]
+    assert isinstance(function, ast.FunctionDef)
+    args = "".join(f"{arg.arg}, " for arg in function.args.args[:-2])
+    hand_out = f"if parts > 1: return hand_out_this_function(run, parts, ({args}), start, stop)"
+    function.decorator_list.clear()
+    function.args.args[:0] = [ast.arg("run"), ast.arg("parts")]
+    function.body[:0] = ast.parse(hand_out).body
+    names = loop.__globals__ | {"hand_out_this_function": _hand_out_this_function}
+    exec(compile(ast.fix_missing_locations(source), loop.__code__.co_filename, "exec"), names)
     return names[loop.__name__]
 
 
 @intrinsic
-def _hand_out_this_function(_, run, parts, start, stop, args):
+def _hand_out_this_function(_, run, parts, args, start, stop):
     """run(parts, job, jobs, size of a job): each job calls the function that this stands in for a part of the turns.
 
-    That is, this_function(run, 1, start of the part, stop of the part, *args).
+    That is, this_function(run, 1, *args, start of the part, stop of the part).
     """
 
     def build(context, builder, signature, values):
-        run, parts, start, stop, arguments = values
+        run, parts, arguments, start, stop = values
         word, pointer, number = context.get_value_type(types.intp), cgutils.voidptr_t, cgutils.int32_t
         record = ir.LiteralStructType([context.get_value_type(args).as_pointer(), word, word])  # args, start, stop
         function = _job(context, builder, args, record)
@@ -124,8 +126,8 @@ def _hand_out_this_function(_, run, parts, start, stop, args):
         length = builder.sub(stop, start)
         with cgutils.for_range(builder, parts) as turn:
             following = builder.add(turn.index, word(1))
-            turns = [builder.sdiv(builder.mul(length, i), parts) for i in (turn.index, following)]
-            for field, value in enumerate((where, *[builder.add(start, turn) for turn in turns])):
+            done = [builder.sdiv(builder.mul(length, i), parts) for i in (turn.index, following)]
+            for field, value in enumerate((where, *[builder.add(start, turns) for turns in done])):
                 builder.store(value, cgutils.gep_inbounds(builder, builder.gep(jobs, [turn.index]), 0, field))
 
         kind = ir.FunctionType(number, [number, pointer, pointer, number])
@@ -134,7 +136,7 @@ def _hand_out_this_function(_, run, parts, start, stop, args):
         builder.call(builder.inttoptr(run, kind.as_pointer()), [builder.trunc(parts, number), job, first, size])
         return context.get_dummy_value()
 
-    return types.void(run, parts, start, stop, args), build
+    return types.void(run, parts, args, start, stop), build
 
 
 def _job(context, caller, args, record):
@@ -145,9 +147,9 @@ def _job(context, caller, args, record):
     builder = ir.IRBuilder(function.append_basic_block())
     place = builder.bitcast(function.args[0], record.as_pointer())
     where, start, stop = (builder.load(cgutils.gep_inbounds(builder, place, 0, field)) for field in range(3))
-    kinds = (*[types.intp] * 4, *args.types)
+    kinds = (*[types.intp] * 2, *args.types, *[types.intp] * 2)
     run, parts = start.type(0), start.type(1)
-    values = [run, parts, start, stop, *cgutils.unpack_tuple(builder, builder.load(where))]
+    values = [run, parts, *cgutils.unpack_tuple(builder, builder.load(where)), start, stop]
     # Inlined, the loop would be compiled a second time.
     context.call_conv.call_function(builder, caller.function, types.none, kinds, values, attrs=("noinline",))
     builder.ret_void()

@@ -38,7 +38,7 @@ def test_the_blas_of_numpys_wheels_lends_its_threads():
 @pytest.mark.parametrize("lent", [True, False], ids=["BLAS's threads", "Python's threads"])
 def test_the_result_does_not_depend_on_the_threads(x, count, lent, monkeypatch):
     alone = np.empty_like(x)
-    numba_gelu._gelu_tanh.loop(0, 1, 0, x.size, x, alone)
+    numba_gelu._gelu_tanh.loop(0, 1, x, alone, 0, x.size)
     monkeypatch.setattr(threads, "THREADS", count)
     if not lent:
         monkeypatch.setattr(numba_threads, "BLAS_THREADS", 0)
