@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import ast
 import ctypes
-import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import numba
 from llvmlite import ir
 from numba.core import cgutils, types
+from numba.core.caching import FunctionCache
 from numba.extending import intrinsic
 from threadpoolctl import ThreadpoolController
 
@@ -26,17 +26,30 @@ from tensor.kernels import threads
 
 WORTH = 1 << 14  # elementary steps (of about a nanosecond) below which a part is not worth handing over
 
-# Reordering sums and fusing multiply-adds lets the loops use vector instructions; NaN and inf stay what they are.
-_njit = functools.partial(
-    numba.njit,
-    cache=True,
-    nogil=True,
-    error_model="numpy",
-    fastmath={"reassoc", "contract", "nsz"},
-    no_cfunc_wrapper=True,  # how C would call it; nobody does
-)
-# For functions that only loops call: without the wrapper with which Python calls one, it compiles in half the time.
-compiled: Callable[[Callable], Any] = _njit(no_cpython_wrapper=True)
+
+class _Cache(FunctionCache):
+    """Numba's cache on disk; a file that nobody can read, left by a full disk say, is dropped and its loop compiled."""
+
+    def load_overload(self, sig, target_context):
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # whatever unpickling makes of it
+            self.flush()
+            return None
+
+
+def _njit(function: Callable, **options) -> Any:
+    # Reordering sums and fusing multiply-adds lets the loops use vector instructions; NaN and inf stay what they are.
+    options |= {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
+    options |= {"no_cfunc_wrapper": True}  # how C would call it; nobody does
+    dispatcher = numba.njit(function, **options)
+    dispatcher._cache = _Cache(function)  # as `cache=True` does, with a cache of Numba's own class
+    return dispatcher
+
+
+def compiled(function: Callable) -> Any:
+    """Compile what only loops call: without the wrapper with which Python calls one, it takes half the time."""
+    return _njit(function, no_cpython_wrapper=True)
 
 
 def _blas_threads() -> tuple[int, int]:

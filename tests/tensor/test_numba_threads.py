@@ -1,6 +1,7 @@
 """Compiled loops on BLAS's threads: all turns are done, once, however many threads there are and whoever asks."""
 
 import concurrent.futures
+import importlib
 import os
 import subprocess
 import sys
@@ -89,3 +90,33 @@ def test_a_forked_process_may_ask(monkeypatch):
     command = [sys.executable, "-W", "ignore", "-c", IN_A_CHILD]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert result.stdout.split() == ["0"]
+
+
+ADD_ONE = """
+from tensor.kernels.numba_threads import SharedLoop
+
+@SharedLoop
+def add_one(x, start, stop):
+    for i in range(start, stop):
+        x[i] += 1
+"""
+
+
+@pytest.mark.parametrize("kept", [0, 50], ids=["empty", "cut short"])
+@pytest.mark.parametrize("kind", ["nbi", "nbc"], ids=["index", "machine code"])
+def test_what_is_broken_in_the_cache_is_compiled_anew(kind, kept, tmp_path, monkeypatch):
+    (tmp_path / "add_one.py").write_text(ADD_ONE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path))
+
+    def found_in_the_cache():
+        monkeypatch.delitem(sys.modules, "add_one", raising=False)
+        loop, x = importlib.import_module("add_one").add_one, np.zeros(3)
+        loop(3, 3, x)
+        assert x.tolist() == [1, 1, 1]
+        return bool(loop.loop.stats.cache_hits)
+
+    assert [found_in_the_cache(), found_in_the_cache()] == [False, True]
+    [file] = tmp_path.rglob(f"*.{kind}")
+    file.write_bytes(file.read_bytes()[:kept])
+    assert [found_in_the_cache(), found_in_the_cache()] == [False, True]
