@@ -13,10 +13,12 @@ import pytest
 from same_run import assert_same_run, assert_skips_its_first_step, without_speed
 
 from tinygrad_gpt import evaluate, plot, report
+from tinygrad_gpt.config import TrainConfig
 from tinygrad_gpt.data import get_batch
 from tinygrad_gpt.metrics import MetricsLog, read_metrics
 from tinygrad_gpt.model import GPT, GPTConfig
-from tinygrad_gpt.start import Run
+from tinygrad_gpt.start import Run, new_run
+from tinygrad_gpt.train import take_step
 
 COMMAND = (sys.executable, "-m", "tinygrad_gpt")
 
@@ -120,6 +122,18 @@ def test_a_finished_run_that_goes_on_is_the_longer_run(options, train, tmp_path)
     short_end = [line for line in without_speed(tmp_path / "parts") if line["iter"] == 10]
     assert "val_loss" not in short_end[0]
     assert_same_run(tmp_path / "parts", tmp_path / "whole")
+
+
+def test_a_step_counts_gradients_as_clipped_and_leaves_them(text_file, cache):
+    model = {"n_layer": 1, "n_head": 1, "n_embd": 8, "block_size": 8}
+    one = new_run(TrainConfig(input=str(text_file), **model, dtype="float64", grad_clip=0.1, beta1=0.75))
+    _, norm = take_step(one, lr=1e-2)
+    assert norm > 0.1
+    gradients = {p: p.grad.array for p in one.model.parameters()}
+    assert np.sqrt(sum((g**2).sum() for g in gradients.values())) == pytest.approx(norm.item(), rel=1e-12)
+    for p, g in gradients.items():
+        mean = one.optimizer.state[p]["exp_avg"]
+        np.testing.assert_allclose(mean, 0.25 * 0.1 / norm.item() * g, rtol=1e-5)  # as 1e-6 is added to the norm
 
 
 def test_float16_has_nearly_the_losses_of_float32(train, tmp_path):
