@@ -13,6 +13,7 @@ import ast
 import ctypes
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -27,8 +28,17 @@ from tensor.kernels import threads
 WORTH = 1 << 14  # elementary steps (of about a nanosecond) below which a part is not worth handing over
 
 
+# What is in the cache was made from these. Numba looks at the file of a loop alone, and would go on with loops into
+# which an old version of a function in another file is built in.
+SOURCES = [(file.stat().st_mtime_ns, file.stat().st_size) for file in sorted(Path(__file__).parent.glob("*.py"))]
+
+
 class _Cache(FunctionCache):
     """Numba's cache on disk; a file that nobody can read, left by a full disk say, is dropped and its loop compiled."""
+
+    def __init__(self, function: Callable):
+        super().__init__(function)
+        self._cache_file._source_stamp = self._impl.locator.get_source_stamp(), SOURCES
 
     def load_overload(self, sig, target_context):
         try:

@@ -102,21 +102,34 @@ def add_one(x, start, stop):
 """
 
 
-@pytest.mark.parametrize("kept", [0, 50], ids=["empty", "cut short"])
-@pytest.mark.parametrize("kind", ["nbi", "nbc"], ids=["index", "machine code"])
-def test_what_is_broken_in_the_cache_is_compiled_anew(kind, kept, tmp_path, monkeypatch):
+@pytest.fixture
+def found_in_the_cache(tmp_path, monkeypatch):
+    """Was a loop, in a process that begins now, found in the cache? It works in any case."""
     (tmp_path / "add_one.py").write_text(ADD_ONE)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path))
 
-    def found_in_the_cache():
+    def found():
         monkeypatch.delitem(sys.modules, "add_one", raising=False)
         loop, x = importlib.import_module("add_one").add_one, np.zeros(3)
         loop(3, 3, x)
         assert x.tolist() == [1, 1, 1]
         return bool(loop.loop.stats.cache_hits)
 
+    return found
+
+
+@pytest.mark.parametrize("kept", [0, 50], ids=["empty", "cut short"])
+@pytest.mark.parametrize("kind", ["nbi", "nbc"], ids=["index", "machine code"])
+def test_what_is_broken_in_the_cache_is_compiled_anew(kind, kept, tmp_path, found_in_the_cache):
     assert [found_in_the_cache(), found_in_the_cache()] == [False, True]
     [file] = tmp_path.rglob(f"*.{kind}")
     file.write_bytes(file.read_bytes()[:kept])
+    assert [found_in_the_cache(), found_in_the_cache()] == [False, True]
+
+
+def test_a_change_in_any_file_of_kernels_compiles_all_anew(monkeypatch, found_in_the_cache):
+    """A loop holds the machine code of what it calls, which may be in another file."""
+    assert [found_in_the_cache(), found_in_the_cache()] == [False, True]
+    monkeypatch.setattr(numba_threads, "SOURCES", [*numba_threads.SOURCES[:-1], (0, 0)])
     assert [found_in_the_cache(), found_in_the_cache()] == [False, True]
