@@ -10,7 +10,7 @@ from numba.extending import overload
 
 from tensor.kernels.erfcx import ERFCX_SCALE, erfcx_polynomial
 from tensor.kernels.numba_loops import exp, row_of
-from tensor.kernels.numba_threads import SharedLoop
+from tensor.kernels.numba_threads import SharedLoop, compiled
 from tensor.kernels.numpy_gelu import TANH_CUBIC, TANH_SCALE
 
 _LINEAR = 2 * TANH_SCALE
@@ -99,28 +99,39 @@ def _gelu_tanh_and_slope(x, slope, y, start, stop):
         slope[i] = s * (one + (one - s) * v * (linear + three * cubic * v * v))
 
 
+@compiled
+def _row_gelu_tanh(row, bias):
+    one, linear, cubic = row.dtype.type(1), row.dtype.type(_LINEAR), row.dtype.type(_CUBIC)
+    for c in range(row.size):
+        v = row[c] + bias[c]
+        row[c] = v / (one + exp(-v * (linear + cubic * v * v)))
+
+
+@compiled
+def _row_gelu_tanh_and_slope(row, bias, slope):
+    one, three = row.dtype.type(1), row.dtype.type(3)
+    linear, cubic = row.dtype.type(_LINEAR), row.dtype.type(_CUBIC)
+    for c in range(row.size):
+        v = row[c] + bias[c]
+        s = one / (one + exp(-v * (linear + cubic * v * v)))
+        row[c] = v * s
+        slope[c] = s * (one + (one - s) * v * (linear + three * cubic * v * v))
+
+
+# Rows of x Wᵀ become those of gelu_tanh(x Wᵀ + b). A row has a function of its own since there are as many constants as
+# registers: inside two loops they would be loaded again for each element, which takes a quarter longer.
+
+
 @SharedLoop
 def _bias_gelu_tanh(y, bias, start, stop):
-    """Rows of x Wᵀ become those of gelu_tanh(x Wᵀ + b)."""
-    one, linear, cubic = y.dtype.type(1), y.dtype.type(_LINEAR), y.dtype.type(_CUBIC)
     for n in range(start, stop):
-        row = row_of(y, n)
-        for c in range(row.size):
-            v = row[c] + bias[c]
-            row[c] = v / (one + exp(-v * (linear + cubic * v * v)))
+        _row_gelu_tanh(row_of(y, n), bias)
 
 
 @SharedLoop
 def _bias_gelu_tanh_and_slope(y, bias, slope, start, stop):
-    one, three = y.dtype.type(1), y.dtype.type(3)
-    linear, cubic = y.dtype.type(_LINEAR), y.dtype.type(_CUBIC)
     for n in range(start, stop):
-        row, slopes = row_of(y, n), row_of(slope, n)
-        for c in range(row.size):
-            v = row[c] + bias[c]
-            s = one / (one + exp(-v * (linear + cubic * v * v)))
-            row[c] = v * s
-            slopes[c] = s * (one + (one - s) * v * (linear + three * cubic * v * v))
+        _row_gelu_tanh_and_slope(row_of(y, n), bias, row_of(slope, n))
 
 
 @SharedLoop

@@ -92,6 +92,13 @@ def exp_row(row, top):
 
 
 @compiled
+def write_exp(row, top, scale, out):
+    """out = scale · exp(row − top)."""
+    for c in range(row.size):
+        out[c] = scale * exp(row[c] - top)
+
+
+@compiled
 def dot(x, y):
     total = x.dtype.type(0)
     for c in range(x.size):
@@ -286,8 +293,7 @@ def cross_entropy_backward_rows(logits, targets, row_weight, scale, log_sum, dlo
         if row_weight[n] == 0:
             out[:] = 0
             continue
-        for v in range(row.size):
-            out[v] = scale[n] * exp(row[v] - log_sum[n])
+        write_exp(row, log_sum[n], scale[n], out)
         out[targets[n]] -= scale[n]
 
 
