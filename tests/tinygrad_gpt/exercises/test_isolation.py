@@ -23,7 +23,7 @@ def write(tmp_path):
 @pytest.mark.parametrize(
     "body, state, sentence, line",
     [
-        ("    while True:\n        x = x + 1\n", STOPPED, "Not done after 3 seconds", "x = x + 1"),
+        ("    while True: x = x + 1\n", STOPPED, "Not done after 3 seconds", "while True: x = x + 1"),
         ("    while True:\n        print('x' * 1000)\n", None, "", "print('x' * 1000)"),
         ("    import os\n    os._exit(3)\n", STOPPED, "The process ended itself (exit code 3)", None),
         ("    import os\n    os.abort()\n", STOPPED, "The process was ended by SIGABRT", None),
