@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from nn.parameter import Parameter
+from nn.parameter import Parameter, clear_gradients
 from tensor import Tensor, float32, float64, no_grad
-from tensor.devices import Device, namespace
+from tensor.devices import Device
 from tensor.inplace import assign
 from tensor.modes import state
 from tensor.tensor import as_array, wrap
@@ -376,16 +376,6 @@ class RemovableHandle:
     def remove(self) -> None:
         """Take the hook off; a second time does nothing."""
         self._hooks.pop(self._number, None)
-
-
-def clear_gradients(parameters, set_to_none: bool) -> None:
-    """Forget the gradients of `parameters`, or fill those there are with zeros."""
-    for parameter in parameters:
-        if set_to_none or parameter.grad is None:
-            parameter.grad = None
-        else:
-            grad = parameter.grad.array
-            parameter.grad = wrap(namespace(grad).zeros_like(grad))
 
 
 def _join(prefix: str, name: str) -> str:

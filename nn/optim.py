@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import tensor
-from nn.module import clear_gradients
+from nn.parameter import clear_gradients
 from tensor import Tensor, no_grad
 from tensor.devices import device_of, namespace
 from tensor.kernels import kernels

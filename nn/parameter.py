@@ -1,9 +1,12 @@
-"""Parameter: a Tensor that is learned."""
+"""Parameter: a Tensor that is learned; and what all of them forget before the next step."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from tensor import Tensor
-from tensor.tensor import as_array
+from tensor.devices import namespace
+from tensor.tensor import as_array, wrap
 
 
 class Parameter(Tensor):
@@ -22,3 +25,13 @@ class Parameter(Tensor):
 
     def __repr__(self):
         return f"Parameter containing:\n{super().__repr__()}"
+
+
+def clear_gradients(parameters: Iterable[Tensor], set_to_none: bool) -> None:
+    """Forget the gradients of `parameters`, or fill those there are with zeros."""
+    for parameter in parameters:
+        if set_to_none or parameter.grad is None:
+            parameter.grad = None
+        else:
+            grad = parameter.grad.array
+            parameter.grad = wrap(namespace(grad).zeros_like(grad))

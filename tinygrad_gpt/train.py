@@ -15,7 +15,7 @@ from tensor.profiler import record_function
 from tinygrad_gpt.checkpoint import set_aside
 from tinygrad_gpt.config import TrainConfig
 from tinygrad_gpt.device import check_device
-from tinygrad_gpt.distributed import ShardedAdamW, World, open_world, rank_0_first
+from tinygrad_gpt.distributed import World, gradient_norm, open_world, rank_0_first
 from tinygrad_gpt.distributed.agreement import require_agreement
 from tinygrad_gpt.errors import Interrupted, RunError
 from tinygrad_gpt.evaluate import batch_loss
@@ -189,7 +189,7 @@ def take_step(run: Run, lr: float) -> tuple[Tensor | None, Tensor | float]:
         total = loss.detach() if total is None else total + loss.detach()
     with record_function("get_total_norm"):
         run.scaler.unscale_(optimizer)
-        norm = _gradient_norm(run)
+        norm = gradient_norm(model, optimizer)
     with record_function("optimizer.step"):
         run.scaler.step(optimizer, grad_factor=clip_factor(config, norm))
     if config.mixed_precision:
@@ -224,14 +224,6 @@ def _update_scale(run: Run) -> None:
         console.print(
             f"iter {run.iteration}: a gradient overflowed float16, the step is skipped; loss scale {scale:g} from here"
         )
-
-
-def _gradient_norm(run: Run) -> Tensor | float:
-    """The norm of the gradient of all batches."""
-    if isinstance(run.optimizer, ShardedAdamW):
-        run.optimizer.reduce_gradients()
-        return run.optimizer.get_total_norm()
-    return nn.utils.get_total_norm(p.grad for p in run.model.parameters() if p.grad is not None)
 
 
 def clip_factor(config: TrainConfig, norm: Tensor | float):

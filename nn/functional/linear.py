@@ -42,11 +42,15 @@ class Linear(Op):
 
     def backward(self, dy):
         rows = dy.reshape(-1, dy.shape[-1])  # (n, out)
-        dx = product(rows, self.weight).reshape(*dy.shape[:-1], self.weight.shape[1]) if self.needs[0] else None
-        dweight = product(rows.T, self.x.reshape(-1, self.x.shape[-1])) if self.needs[1] else None
+        dx, dweight = self.through_product(rows, dy.shape[:-1])
         if len(self.needs) == 2:
             return dx, dweight
         return dx, dweight, _sum_rows(rows) if self.needs[2] else None
+
+    def through_product(self, rows, leading: tuple[int, ...]):
+        """dx (*leading, in) and dW (out, in) for the gradient of x Wᵀ, `rows` (n, out); None where it is not wanted."""
+        dx = product(rows, self.weight).reshape(*leading, self.weight.shape[1]) if self.needs[0] else None
+        return dx, product(rows.T, self.x.reshape(-1, self.x.shape[-1])) if self.needs[1] else None
 
 
 def _sum_rows(rows):
@@ -61,10 +65,15 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """
     x, w, b = in_low_precision(require_tensor("linear", input), require_tensor("linear", weight), bias)
     check_linear("linear", x.array, w.array, None if b is None else b.array)
-    if w.array.ndim == 1 or x.array.size == 0 or (b is not None and b.array.ndim == 0):
+    if not is_one_product(x, w, b):
         y = x @ (w if w.ndim == 1 else w.transpose(0, 1))
         return y if b is None else y + b
     return Linear.apply(x, w) if b is None else Linear.apply(x, w, b)
+
+
+def is_one_product(x: Tensor, w: Tensor, b: Tensor | None) -> bool:
+    """Is x Wᵀ + b, of shapes that fit, one product over the rows of x: some rows, a matrix, and (out,) for b if any?"""
+    return w.array.ndim == 2 and x.array.size > 0 and (b is None or b.array.ndim == 1)
 
 
 def check_linear(name: str, x, w, b) -> None:

@@ -9,11 +9,10 @@ GELU does so again; here that is one pass, as in Megatron-LM (Narayanan et al. 2
 from __future__ import annotations
 
 from nn.functional.gelu import gelu
-from nn.functional.linear import check_linear, linear
-from tensor import Op, Tensor
+from nn.functional.linear import Linear, check_linear, is_one_product, linear
+from tensor import Tensor
 from tensor.checks import require_tensor
 from tensor.kernels import kernels
-from tensor.kernels.float16 import product
 from tensor.ops.autocast import in_low_precision
 
 
@@ -22,7 +21,7 @@ def linear_gelu_composed(input: Tensor, weight: Tensor, bias: Tensor | None = No
     return gelu(linear(input, weight, bias), approximate="tanh")
 
 
-class LinearGelu(Op):
+class LinearGelu(Linear):
     """y = gelu(z) with z = x Wᵀ + b, for the rows of x (n, in).
 
     The chain rule, with GELU's slope from `nn.functional.gelu` and the rest from `nn.functional.linear`:
@@ -44,9 +43,7 @@ class LinearGelu(Op):
     def backward(self, dy):
         rows = dy.reshape(-1, dy.shape[-1])  # (n, out)
         dz, dbias = kernels(dy).linear_gelu_backward(rows, self.kept, bias=self.needs[2:] == [True])
-        dx = product(dz, self.weight).reshape(*dy.shape[:-1], self.weight.shape[1]) if self.needs[0] else None
-        dweight = product(dz.T, self.x.reshape(-1, self.x.shape[-1])) if self.needs[1] else None
-        return (dx, dweight, dbias)[: len(self.needs)]
+        return (*self.through_product(dz, dy.shape[:-1]), dbias)[: len(self.needs)]
 
 
 def linear_gelu(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -56,6 +53,6 @@ def linear_gelu(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Te
     """
     x, w, b = in_low_precision(require_tensor("linear_gelu", input), require_tensor("linear_gelu", weight), bias)
     check_linear("linear_gelu", x.array, w.array, None if b is None else b.array)
-    if w.array.ndim == 1 or x.array.size == 0 or x.array.dtype.kind != "f" or (b is not None and b.array.ndim == 0):
+    if not is_one_product(x, w, b) or x.array.dtype.kind != "f":
         return linear_gelu_composed(x, w, b)
     return LinearGelu.apply(x, w) if b is None else LinearGelu.apply(x, w, b)

@@ -67,12 +67,14 @@ def linear_gelu(x, weight, bias, backward: bool):
 
 def linear_gelu_backward(dy, kept, bias: bool):
     """dz (N, O) and Σ_n dz (O,) as in numpy_kernels; each share of the rows has its sums, which are added."""
+    if not bias:
+        return _over_elements(_multiply, dy, kept), None
     dy = np.ascontiguousarray(dy)
     dz = np.empty_like(dy)
     shares = _multiply_rows.parts(len(dy), dy.size)
     sums = np.empty((shares, dy.shape[1]), dy.dtype)
     _multiply_rows(shares, dy.size, dy, kept, dz, sums)
-    return dz, sums.sum(axis=0) if bias else None
+    return dz, sums.sum(axis=0)
 
 
 # ---------------------------------------------------------------------- loops

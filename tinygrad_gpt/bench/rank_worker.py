@@ -15,7 +15,7 @@ from tinygrad_gpt.bench.our_side import describe, make_model
 from tinygrad_gpt.bench.ranks import SECONDS
 from tinygrad_gpt.bench.settings import Work
 from tinygrad_gpt.bench.task import Task, stopwatch
-from tinygrad_gpt.distributed import ShardedAdamW, World, connect
+from tinygrad_gpt.distributed import ShardedAdamW, World, connect, gradient_norm
 from tinygrad_gpt.errors import InputError
 from tinygrad_gpt.memory import collect_garbage_rarely, keep_freed_memory
 
@@ -37,11 +37,7 @@ class RankStep(Task):
         x, y = (tensor.from_numpy(ids).to(work.device) for ids in self.batch())
         optimizer.zero_grad()
         (self.model(x, y)[1] / self.world.size).backward()
-        if isinstance(optimizer, ShardedAdamW):
-            optimizer.reduce_gradients()
-            norm: tensor.Tensor | float = optimizer.get_total_norm()
-        else:
-            norm = nn.utils.get_total_norm(p.grad for p in self.model.parameters() if p.grad is not None)
+        norm = gradient_norm(self.model, optimizer)
         optimizer.step(grad_factor=nn.utils.clip_factor(norm, work.grad_clip or math.inf))
 
     def messages(self) -> None:

@@ -9,7 +9,7 @@ sharding.py    AdamW whose state is divided among the processes (ZeRO-1), and th
 """
 
 from tinygrad_gpt.distributed.session import connect, open_world, rank_0_first
-from tinygrad_gpt.distributed.sharding import ShardedAdamW
+from tinygrad_gpt.distributed.sharding import ShardedAdamW, gradient_norm
 from tinygrad_gpt.distributed.world import ALONE, World
 
-__all__ = ["ALONE", "ShardedAdamW", "World", "connect", "open_world", "rank_0_first"]
+__all__ = ["ALONE", "ShardedAdamW", "World", "connect", "gradient_norm", "open_world", "rank_0_first"]

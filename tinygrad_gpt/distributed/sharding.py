@@ -70,6 +70,14 @@ class Bucket:
             place = end
 
 
+def gradient_norm(model: nn.Module, optimizer: nn.optim.AdamW) -> Tensor | float:
+    """The norm of the gradient of all batches: with a `ShardedAdamW` of those of all processes, which it sums first."""
+    if isinstance(optimizer, ShardedAdamW):
+        optimizer.reduce_gradients()
+        return optimizer.get_total_norm()
+    return nn.utils.get_total_norm(p.grad for p in model.parameters() if p.grad is not None)
+
+
 def fill_buckets(parameters: Sequence[Tensor], world: World, most_bytes: int) -> Iterator[Bucket]:
     """The parameters in buckets of at least one each, the last ones first: backward has their gradients first."""
     waiting: list[Tensor] = []
